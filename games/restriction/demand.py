@@ -1,0 +1,190 @@
+r"""Who offers what in which cell, and Bertrand prices by type aggregation (model.md §4).
+
+With types :math:`t_f = e^{v_f - \alpha c_f}` and markups :math:`\mu_f = \alpha(p_f - c_f)`, logit demand is
+:math:`s_f = t_f e^{-\mu_f}/H` with :math:`H = H_0 + \sum_f t_f e^{-\mu_f}`, and the first-order conditions are
+
+.. math::
+    \mu_i = \frac{1 + \omega_w S_{C,i}}{1 - s_i}\ \text{(an incumbent, with clients at the margin } \omega_w),\qquad
+    \mu_{ja} = \frac{1}{1 - s_{ja}}\ \text{(a challenger)}
+
+(Nocke and Schutz 2018). A challenger weighing action a sees the others' expected aggregate and its own product in full:
+:math:`H_{ja} = H - \sum_{a'} P_{ja'} t_{ja'} e^{-\mu_{ja'}} + t_{ja} e^{-\mu_{ja}}`. With 0/1 mixes this is the realised market.
+
+Arrays put (incumbent | challenger, strategy), then cell, first; whatever follows is a batch.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from games.restriction.knowledge import effective_restriction, mean_lag, pools
+from games.restriction.parameters import Parameters
+
+CLIENT, SOVEREIGN, APPLIED = 0, 1, 2
+
+
+class Market(NamedTuple):
+    """All that prices, effort and strategies take as given: a restriction and a speed of the frontier, made concrete."""
+
+    restriction: Array  # R (incumbent)
+    pool: Array  # Λ (bloc)
+    open_lag: Array  # z_o ()
+    open_slope: Array  # D of the open base ()
+    lag_at_rest: Array  # z_S at x = 0 (challenger)
+    lag_slope: Array  # D (challenger)
+    client_lag: Array  # z_C (cell)
+    licence: Array  # ς (incumbent, cell)
+    outside: Array  # H0 (cell)
+    incumbent_type: Array  # t (incumbent, cell)
+    type_at_rest: Array  # t of C, S at x = 0, A (challenger, strategy, cell)
+    scale: Array  # M/α (cell)
+    wholesale: Array  # ω_w ς (incumbent, cell)
+    queries: Array  # Σ q (1 - R)/I ()
+
+
+def market(p: Parameters, restriction: Array, gamma: Array) -> Market:
+    """The market at r (incumbent, channel) and γ."""
+    R = effective_restriction(p, restriction)
+    pool, open_pool = pools(p, R)
+    open_lag, open_slope = mean_lag(p.open_starting_lag, p.open_absorption * open_pool, p.open_effort, gamma, p.horizon)
+    own_bloc = _positions(p.challenger_bloc, p.blocs)
+    lag_at_rest, lag_slope = mean_lag(p.starting_lag, p.absorption * pool[own_bloc], jnp.zeros(()), gamma, p.horizon)
+
+    beta = p.lag_slope
+    licensed_lag = (p.incumbent_lag + p.client_degradation * R)[:, None]
+    weight = jnp.exp(-beta[None] * (licensed_lag - licensed_lag.min(axis=0)))
+    licence = weight / weight.sum(axis=0)
+    client_lag = (licence * licensed_lag).sum(axis=0)
+
+    value = p.base_value + beta * (gamma - 1) * p.horizon / 2
+    alpha = p.price_sensitivity
+    fringe = jnp.exp(value - beta * open_lag - p.open_handicap - alpha * p.open_cost)
+    return Market(
+        restriction=R,
+        pool=pool,
+        open_lag=open_lag,
+        open_slope=open_slope,
+        lag_at_rest=lag_at_rest,
+        lag_slope=lag_slope,
+        client_lag=client_lag,
+        licence=licence,
+        outside=1 + fringe,
+        incumbent_type=jnp.exp(_incumbent_utility(p, R, value)),
+        type_at_rest=jnp.exp(_challenger_utility(p, R, value, client_lag, lag_at_rest, open_lag)),
+        scale=p.mass / alpha,
+        wholesale=(alpha * (p.wholesale_price - p.wholesale_cost))[None] * licence,
+        queries=(p.query_price * (1 - R)).mean(axis=0),
+    )
+
+
+def _incumbent_utility(p: Parameters, R: Array, value: Array) -> Array:
+    home, region = _positions(p.incumbent_bloc, p.blocs), _positions(p.cell_region, p.blocs)
+    abroad = (home[:, None] != region[None]).astype(float)
+    bias = p.home_bias[home][:, region]
+    harm = (p.user_harm * R**2)[:, None] + _lanes(abroad, R.ndim - 1) * (p.distrust * R)[:, None]
+    cost = p.price_sensitivity[None] * p.incumbent_cost[:, None]
+    return value[None] - p.lag_slope[None] * p.incumbent_lag[:, None] + bias - harm - cost
+
+
+def _challenger_utility(p: Parameters, R: Array, value: Array, client_lag: Array, own_lag: Array, open_lag: Array) -> Array:
+    home, region = _positions(p.challenger_bloc, p.blocs), _positions(p.cell_region, p.blocs)
+    lanes = R.ndim - 1
+    vertical = np.array([segment == "V" for segment in p.cell_segment], dtype=float)
+    at_home = _lanes((home[:, None] == region[None]).astype(float), lanes)
+    licensors = sorted(set(p.incumbent_bloc))
+    abroad = _lanes(np.array([r not in licensors for r in p.cell_region], dtype=float), lanes)
+    vertical = _lanes(vertical, lanes)[None]
+    bias = value[None] + p.home_bias[home][:, region]
+    beta, alpha = p.lag_slope[None], p.price_sensitivity[None]
+    client = (
+        bias
+        - beta * client_lag[None]
+        + p.niche_client[:, None] * vertical
+        - (abroad * (p.client_distrust * R.mean(axis=0)))[None]
+        - alpha * (p.wholesale_price + p.client_cost)[:, None]
+    )
+    sovereign = (
+        bias
+        - beta * own_lag[:, None]
+        + p.niche_sovereign[:, None] * vertical
+        + p.home_trust[:, None] * at_home
+        - alpha * p.sovereign_cost[:, None]
+    )
+    applied = (
+        bias
+        - beta * open_lag
+        + p.niche_applied[:, None] * vertical
+        - p.applied_penalty[:, None] * (1 - vertical)
+        - alpha * p.applied_cost[:, None]
+    )
+    return jnp.stack([client, sovereign, applied], axis=1)
+
+
+def types(p: Parameters, m: Market, effort: Array) -> Array:
+    """t (challenger, strategy, cell): only the sovereign's moves, with its effort."""
+    faster = jnp.exp(p.lag_slope[None] * (m.lag_slope * effort)[:, None])
+    return m.type_at_rest.at[:, SOVEREIGN].multiply(faster)
+
+
+class Prices(NamedTuple):
+    """Markups in units of 1/α: ``incumbent`` (incumbent, cell) and ``challenger`` (challenger, strategy, cell)."""
+
+    incumbent: Array
+    challenger: Array
+
+
+def newton_step(m: Market, t: Array, mix: Array, prices: Prices) -> Prices:
+    """One Newton step on all first-order conditions of all cells, at given mixes and types.
+
+    The Jacobian is an arrowhead (products meet only in H and in the clients' share), so the step is explicit: every
+    product's change is linear in δH, and one scalar equation a cell gives δH.
+    """
+    P = mix[:, :, None]
+    g = t * jnp.exp(-prices.challenger)
+    G = m.incumbent_type * jnp.exp(-prices.incumbent)
+    own = (P * g).sum(axis=1)
+    H = m.outside + own.sum(axis=0) + G.sum(axis=0)
+
+    # challengers: h = μ - 1 - g/R with R = H - own; δown = (B + A δH)/(1 + A)
+    R = (H[None] - own)[:, None]
+    y = g / R
+    h = prices.challenger - 1 - y
+    B = (P * g * h / (1 + y)).sum(axis=1)
+    A = (P * g * y / (1 + y)).sum(axis=1) / R[:, 0]
+    slack = y / (R * (1 + y))
+
+    # the clients' share S = Σ_j P_jC g/H, at the expected H, moves by S0 + S1 δH
+    sold = mix[:, CLIENT, None] * g[:, CLIENT] / H[None]
+    slack_c, h_c, y_c = slack[:, CLIENT], h[:, CLIENT], y[:, CLIENT]
+    S = sold.sum(axis=0)
+    S0 = (sold * (h_c / (1 + y_c) - slack_c * B / (1 + A))).sum(axis=0)
+    S1 = (sold * (slack_c / (1 + A) - 1 / H[None])).sum(axis=0)
+
+    # incumbents: μ = (1 + ω S)(1 + Y) with Y = G/(H - G)
+    rivals = H[None] - G
+    Y = G / rivals
+    margin = 1 + m.wholesale * S[None]
+    own_slope = 1 + margin * Y * (1 + Y)
+    E = (margin * (1 + Y) - prices.incumbent + (1 + Y) * m.wholesale * S0[None]) / own_slope
+    F = ((1 + Y) * m.wholesale * S1[None] - margin * Y / rivals) / own_slope
+
+    dH = ((B / (1 + A)).sum(axis=0) - (G * E).sum(axis=0)) / (1 + (G * F).sum(axis=0) - (A / (1 + A)).sum(axis=0))
+    dR = ((dH[None] - B) / (1 + A))[:, None]
+    return Prices(prices.incumbent + E + F * dH[None], prices.challenger - h / (1 + y) - slack * dR)
+
+
+def opening_prices(m: Market, num_challengers: int) -> Prices:
+    """Every markup at 1, its lowest: from there Newton's steps rise towards the answer."""
+    cells = m.outside.shape
+    return Prices(jnp.ones_like(m.incumbent_type), jnp.ones((num_challengers, m.type_at_rest.shape[1], *cells)))
+
+
+def _positions(names: tuple[str, ...], among: tuple[str, ...]) -> np.ndarray:
+    return np.array([among.index(name) for name in names], dtype=int)
+
+
+def _lanes(constant: np.ndarray, lanes: int) -> np.ndarray:
+    """A constant array with room for the batch axes behind."""
+    return constant.reshape(constant.shape + (1,) * lanes)

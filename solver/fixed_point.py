@@ -1,0 +1,212 @@
+r"""Accelerated fixed points x = F(x, args), with implicit derivatives.
+
+Anderson's acceleration (Anderson 1965; Walker and Ni 2011, type II): with :math:`f_k = F(x_k) - x_k` and differences
+:math:`\Delta f, \Delta F` over the last few steps,
+
+.. math:: \theta = \arg\min_\theta \|f_k - \Delta f\,\theta\|,\qquad x_{k+1} = F(x_k) - \Delta F\,\theta.
+
+A safeguard restarts the history with a damped step whenever the residual has grown tenfold above the best one seen or has
+not improved for a while; so a failure of the acceleration costs steps and not the answer.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+from jax import Array
+
+PATIENCE = 10  # steps without a new best residual before the history is dropped
+GROWTH = 10.0  # how far above the best residual an accelerated step may lead
+REGULARISATION = 1e-12
+
+
+class FixedPoint(NamedTuple):
+    """``value`` solves x = F(x); ``residual`` is max|F(x) - x| there, ``num_steps`` the evaluations of F (per lane)."""
+
+    value: Any
+    residual: Array
+    num_steps: Array
+    converged: Array
+
+
+class _State(NamedTuple):
+    value: Any
+    accelerated: Array  # (n, *lanes)
+    last_f: Array
+    last_g: Array
+    df: Array  # (memory, n, *lanes)
+    dg: Array
+    residual: Array  # (*lanes)
+    best: Array
+    stalled: Array
+    fresh: Array  # steps since the history was dropped
+    num_steps: Array
+
+
+def fixed_point(
+    function: Callable[[Any, Any], Any],
+    start: Any,
+    args: Any,
+    *,
+    tolerance: float | Array,
+    max_steps: int = 200,
+    memory: int = 4,
+    accelerate: Callable[[Any], Any] = lambda x: x,
+    lanes: int = 0,
+) -> FixedPoint:
+    """The fixed point of ``function(x, args)`` reached from ``start``, differentiable in ``args``.
+
+    :param function: maps (x, args) to a pytree like x.
+    :param start: a pytree of float arrays.
+    :param tolerance: largest accepted |F(x) - x|, over all entries.
+    :param memory: differences kept by Anderson's acceleration; 0 is plain iteration.
+    :param accelerate: picks the part of x that is extrapolated; the rest takes plain steps. Worth it where the rest is
+        large and converges by itself (say, Newton steps on prices) once the part does.
+    :param lanes: number of trailing axes of every leaf that hold independent problems. Each lane stops by itself.
+    :return: :class:`FixedPoint`. Its value's derivatives are those of the implicit function, (I - ∂F/∂x)^-1 ∂F/∂args;
+        ``lanes`` must be 0 to take them.
+    """
+    value, residual, num_steps, converged = _solve(
+        (function, start, args), tolerance, max_steps=max_steps, memory=memory, accelerate=accelerate, lanes=lanes
+    )
+    return FixedPoint(value, residual, num_steps, converged)
+
+
+@eqx.filter_custom_jvp
+def _solve(problem, tolerance, *, max_steps, memory, accelerate, lanes):
+    function, start, args = problem
+    state = jax.lax.while_loop(
+        lambda s: jnp.any(_running(s, tolerance, max_steps)),
+        lambda s: _advance(function, args, s, tolerance, max_steps, accelerate, lanes),
+        _begin(start, memory, accelerate, lanes),
+    )
+    return state.value, state.residual, state.num_steps, state.residual <= tolerance
+
+
+def _running(s: _State, tolerance, max_steps) -> Array:
+    return (s.num_steps < max_steps) & ~(s.residual <= tolerance)
+
+
+def _begin(start, memory, accelerate, lanes) -> _State:
+    u = _flat(accelerate(start), lanes)
+    shape = u.shape[u.ndim - lanes :]
+    history = jnp.zeros((memory, *u.shape), u.dtype)
+    zero = jnp.zeros(shape, jnp.int32)
+    big = jnp.full(shape, jnp.inf, u.dtype)
+    return _State(start, u, u, u, history, history, big, big, zero, zero, zero)
+
+
+def _advance(function, args, s: _State, tolerance, max_steps, accelerate, lanes) -> _State:
+    new = function(s.value, args)
+    residual = _distance(new, s.value, lanes)
+    g = _flat(accelerate(new), lanes)
+    f = g - s.accelerated
+
+    stalled = jnp.where(residual < s.best, 0, s.stalled + 1)
+    drop = (s.fresh > 0) & ((residual > GROWTH * s.best) | (stalled > PATIENCE))
+    df, dg, step = s.df, s.dg, g
+    if s.df.shape[0]:
+        keep = ~drop & (s.fresh > 0)
+        df = jnp.where(drop, 0, jnp.concatenate([s.df[1:], jnp.where(keep, f - s.last_f, 0)[None]]))
+        dg = jnp.where(drop, 0, jnp.concatenate([s.dg[1:], jnp.where(keep, g - s.last_g, 0)[None]]))
+        extrapolated = g - (_weights(df, f)[:, None] * dg).sum(axis=0)
+        step = jnp.where(drop, s.accelerated + 0.5 * f, extrapolated)
+    value = eqx.tree_at(accelerate, new, _unflat(step, accelerate(new)))
+    advanced = _State(
+        value=value,
+        accelerated=step,
+        last_f=f,
+        last_g=g,
+        df=df,
+        dg=dg,
+        residual=residual,
+        best=jnp.where(drop, jnp.maximum(residual, s.best), jnp.minimum(residual, s.best)),
+        stalled=jnp.where(drop, 0, stalled),
+        fresh=jnp.where(drop, 0, s.fresh + 1),
+        num_steps=s.num_steps + 1,
+    )
+    # a lane that has arrived keeps F(x), the better of the two ends of its last step
+    done = residual <= tolerance
+    advanced = advanced._replace(value=_where(done, new, advanced.value))
+    running = _running(s, tolerance, max_steps)
+    return _where(running, advanced, s)
+
+
+def _weights(df: Array, f: Array) -> Array:
+    """Least squares by the normal equations, lane by lane; a slot without history (zeros) gets weight 0."""
+    memory = df.shape[0]
+    gram = [[(df[i] * df[j]).sum(axis=0) for j in range(memory)] for i in range(memory)]
+    right = [(df[i] * f).sum(axis=0) for i in range(memory)]
+    trace = sum(gram[i][i] for i in range(memory))
+    ridge = REGULARISATION * trace + jnp.finfo(f.dtype).tiny
+    # Cholesky by hand: `memory` is small, and LAPACK would be called lane by lane
+    low = [[jnp.zeros_like(trace)] * memory for _ in range(memory)]
+    for i in range(memory):
+        for j in range(i + 1):
+            rest = gram[i][j] - sum((low[i][k] * low[j][k] for k in range(j)), jnp.zeros_like(trace))
+            low[i][j] = jnp.sqrt(jnp.maximum(rest, 0) + ridge) if i == j else rest / low[j][j]
+    half = []
+    for i in range(memory):
+        half.append((right[i] - sum((low[i][k] * half[k] for k in range(i)), jnp.zeros_like(trace))) / low[i][i])
+    weights = [jnp.zeros_like(trace)] * memory
+    for i in reversed(range(memory)):
+        rest = half[i] - sum((low[k][i] * weights[k] for k in range(i + 1, memory)), jnp.zeros_like(trace))
+        weights[i] = rest / low[i][i]
+    return jnp.stack(weights)
+
+
+@_solve.def_jvp
+def _implicit(primals, tangents, *, max_steps, memory, accelerate, lanes):
+    (function, start, args), tolerance = primals
+    if lanes:
+        raise NotImplementedError("derivatives of a fixed point need lanes=0; use jax.vmap for a batch")
+    (d_function, _, d_args), _ = tangents
+    out = _solve(
+        (function, start, args), tolerance, max_steps=max_steps, memory=memory, accelerate=accelerate, lanes=lanes
+    )
+    value, residual, num_steps, converged = out
+
+    def through_args(fa):
+        return fa[0](value, fa[1])
+
+    _, pushed = eqx.filter_jvp(through_args, ((function, args),), ((d_function, d_args),))
+    operator = lx.FunctionLinearOperator(
+        lambda v: jax.tree.map(jnp.subtract, v, jax.jvp(lambda x: function(x, args), (value,), (v,))[1]),
+        jax.eval_shape(lambda: value),
+    )
+    tangent = lx.linear_solve(operator, pushed, solver=lx.LU()).value
+    zeros = jax.tree.map(lambda x: None, (residual, num_steps, converged))
+    return out, (tangent, *zeros)
+
+
+def _flat(tree, lanes) -> Array:
+    leaves = jax.tree.leaves(tree)
+    return jnp.concatenate([leaf.reshape(-1, *leaf.shape[leaf.ndim - lanes :]) for leaf in leaves])
+
+
+def _unflat(flat: Array, like):
+    leaves, treedef = jax.tree.flatten(like)
+    lanes = flat.ndim - 1
+    out, at = [], 0
+    for leaf in leaves:
+        size = 1
+        for n in leaf.shape[: leaf.ndim - lanes]:
+            size *= n
+        out.append(flat[at : at + size].reshape(leaf.shape))
+        at += size
+    return jax.tree.unflatten(treedef, out)
+
+
+def _distance(new, old, lanes) -> Array:
+    gaps = [
+        jnp.abs(a - b).reshape(-1, *a.shape[a.ndim - lanes :]).max(axis=0, initial=0.0)
+        for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
+    ]
+    return jnp.stack(gaps).max(axis=0)
+
+
+def _where(mask: Array, new, old):
+    return jax.tree.map(lambda a, b: jnp.where(mask, a, b), new, old)
