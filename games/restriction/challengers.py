@@ -52,3 +52,23 @@ def solve_stage(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=300, memo
         accelerate=lambda stage: (stage.logits, stage.effort),
         lanes=lanes,
     )
+
+
+def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_steps=300, memory=4) -> FixedPoint:
+    """Effort and prices at given mixes; with 0/1 mixes, those of a realised market."""
+
+    def held(stage: Stage, args) -> Stage:
+        p, m, mix = args
+        prices = newton_step(m, types(p, m, stage.effort), mix, stage.prices)
+        effort = accounts(p, m, mix, stage.effort, prices).best_effort
+        return Stage(stage.logits, effort, prices)
+
+    return fixed_point(
+        held,
+        opening(p, m),
+        (p, m, mix),
+        tolerance=tolerance,
+        max_steps=max_steps,
+        memory=memory,
+        accelerate=lambda stage: stage.effort,
+    )

@@ -1,0 +1,240 @@
+r"""From a profile of restrictions to the whole outcome: the stage, the frontier's speed and the incumbents' profits.
+
+.. math::
+    \mathrm{MR} = \sum_i\sum_m \tfrac{M}{\alpha}\beta(\mu_i - 1)\Bigl[\frac{Y/2}{H} + \sum_k s_k D_k\Bigr],\qquad
+    \gamma = 1 + \varepsilon_\gamma\Bigl(\frac{\mathrm{MR}(r)}{\mathrm{MR}(0)} - 1\Bigr)
+
+k runs over what copies: sovereign, applied and the fringe. Of several roots γ, the one nearest to 1 on the side to which
+the right side points there.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from games.restriction.challengers import Stage, solve_held, solve_stage
+from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN, Market, market, types
+from games.restriction.parameters import Parameters
+from games.restriction.strategies import accounts, client_fee
+from solver.fixed_point import fixed_point
+
+ROOT_STEPS = 60
+
+
+class Play(NamedTuple):
+    """What happens at a profile of restrictions. Shares and books of a challenger are conditional on its strategy."""
+
+    market: Market
+    gamma: Array
+    mix: Array  # (challenger, strategy)
+    effort: Array  # given S (challenger)
+    payoff: Array  # net of fees (challenger, strategy)
+    fee: Array  # given C (challenger)
+    subsidy: Array  # paid, given S (challenger)
+    programme: Array  # cost before subsidy and sharing, given S (challenger)
+    incumbent_markup: Array  # (incumbent, cell)
+    incumbent_share: Array
+    challenger_markup: Array  # (challenger, strategy, cell)
+    challenger_share: Array  # expected: times the probability of the strategy (challenger, strategy, cell)
+    fringe_share: Array  # (cell)
+    log_aggregate: Array  # E ln H (cell)
+    outside_share: Array  # E 1/H (cell)
+    incumbent_payoff: Array  # Π (incumbent)
+    converged: Array
+    residual: Array
+    num_steps: Array
+
+
+class _Books(NamedTuple):
+    """The part of a play that is an expectation over realised markets (exact), or that of the one expected market."""
+
+    return_: Array  # MR
+    profit: Array  # of products and wholesale (incumbent)
+    incumbent_markup: Array
+    incumbent_share: Array
+    challenger_markup: Array
+    challenger_share: Array
+    fringe_share: Array
+    log_aggregate: Array
+    outside_share: Array
+    effort: Array
+    programme: Array
+    cost_share: Array
+
+
+def _books(p: Parameters, m: Market, stage: Stage, mix: Array) -> _Books:
+    t = types(p, m, stage.effort)
+    sold = mix[:, :, None] * t * jnp.exp(-stage.prices.challenger)
+    own = m.incumbent_type * jnp.exp(-stage.prices.incumbent)
+    H = m.outside + sold.sum(axis=(0, 1)) + own.sum(axis=0)
+    clients = (sold[:, CLIENT] / H).sum(axis=0)
+    profit = (m.scale * (stage.prices.incumbent * own / H + m.wholesale * clients)).sum(axis=1)
+    fringe = (m.outside - 1) / H
+    copied = (sold[:, SOVEREIGN] * m.lag_slope[:, None]).sum(axis=0) / H
+    copied = copied + (sold[:, APPLIED].sum(axis=0) / H + fringe) * m.open_slope
+    moved = (p.horizon / 2) / H + copied
+    return_ = (m.scale * p.lag_slope * (stage.prices.incumbent - 1) * moved).sum()
+    books = accounts(p, m, mix, stage.effort, stage.prices)
+    return _Books(
+        return_, profit, stage.prices.incumbent, own / H, stage.prices.challenger, sold / H, fringe, jnp.log(H), 1 / H,
+        stage.effort, books.programme, books.cost_share,
+    )  # fmt: skip
+
+
+class _Stagewise(NamedTuple):
+    mix: Array
+    payoff: Array
+    fee: Array
+    books: _Books
+    converged: Array
+    residual: Array
+    num_steps: Array
+
+
+def _fast(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
+    solved = solve_stage(p, m) if mix is None else solve_held(p, m, mix)
+    stage: Stage = solved.value
+    mix = stage.mix if mix is None else mix
+    a = accounts(p, m, mix, stage.effort, stage.prices)
+    books = _books(p, m, stage, mix)
+    return _Stagewise(mix, a.payoff, a.fee, books, solved.converged, solved.residual, solved.num_steps)
+
+
+def _exact(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
+    """Prices and effort in every profile of strategies, then the mixes that are best replies to each other."""
+    num, kinds = m.type_at_rest.shape[:2]
+    profiles = np.array(list(itertools.product(range(kinds), repeat=num)), dtype=int).reshape(-1, num)
+    onehot = jnp.asarray(np.eye(kinds)[profiles])  # (profile, challenger, strategy)
+
+    def realised(chosen):
+        solved = solve_held(p, m, chosen)
+        a = accounts(p, m, chosen, solved.value.effort, solved.value.prices)
+        gross = a.payoff.at[:, CLIENT].add(a.fee)
+        return (gross * chosen).sum(axis=1), _books(p, m, solved.value, chosen), solved
+
+    gross, books, solved = jax.vmap(realised)(onehot)
+
+    def conditional(mix):
+        """E[π_j(a)] over the others' strategies, before the fee, and the probability of every profile."""
+        chance = (onehot * mix).sum(axis=2)  # (profile, challenger)
+        total = chance.prod(axis=1)
+        others = jnp.stack([jnp.delete(chance, j, axis=1, assume_unique_indices=True).prod(axis=1) for j in range(num)], 1)
+        return jnp.einsum("sj,sj,sja->ja", others, gross, onehot), others, total
+
+    def net(mix):
+        before = conditional(mix)[0]
+        fee = client_fee(p, before)
+        return before.at[:, CLIENT].add(-fee), fee
+
+    if mix is None and num:
+        found = fixed_point(
+            lambda logits, p: net(jax.nn.softmax(logits, axis=1))[0] / p.sigma,
+            jnp.zeros((num, kinds)), p, tolerance=1e-9, max_steps=300,
+        )  # fmt: skip
+        mix, fine, steps = jax.nn.softmax(found.value, axis=1), found.converged, found.num_steps
+    else:
+        mix = jnp.zeros((num, kinds)) if mix is None else mix
+        fine, steps = jnp.asarray(True), jnp.asarray(0)
+    payoff, fee = net(mix) if num else (jnp.zeros((0, kinds)), jnp.zeros(0))
+    _, others, chance = conditional(mix) if num else (None, jnp.zeros((1, 0)), jnp.ones(1))
+    sovereign = others * onehot[:, :, SOVEREIGN]  # weights of a challenger's books given that it is sovereign
+
+    def mean(x):
+        return jnp.tensordot(chance, x, axes=1)
+
+    given_s = {name: (sovereign * getattr(books, name)).sum(axis=0) for name in ("effort", "programme", "cost_share")}
+    by_action = others[:, :, None] * onehot
+    markup = (by_action[..., None] * books.challenger_markup).sum(axis=0)
+    averaged = jax.tree.map(mean, books)._replace(challenger_markup=markup, **given_s)
+    return _Stagewise(
+        mix, payoff, fee, averaged, fine & solved.converged.all(), solved.residual.max(), steps + solved.num_steps.max()
+    )
+
+
+def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
+    def at(gamma, r=restriction, held=mix):
+        m = market(p, r, gamma)
+        return m, solver(p, m, held)
+
+    base = at(jnp.ones(()), jnp.zeros_like(restriction), None)[1].books.return_
+    gamma, (m, stage) = _speed(at, lambda play: play[1].books.return_ / base, p.appropriability)
+    books = stage.books
+    I = restriction.shape[0]  # noqa: E741
+    sovereign = stage.mix[:, SOVEREIGN]
+    elasticity = jnp.where(p.appropriability > 0, p.appropriability, 1.0)
+    cost = base * ((gamma - 1) + (gamma - 1) ** 2 / (2 * elasticity))
+    cost = jnp.where(p.appropriability > 0, cost, 0.0)
+    profit = (
+        books.profit
+        + (stage.mix[:, CLIENT] * stage.fee).sum() / I
+        + p.query_price * (1 - m.restriction) * sovereign.sum() / I
+        - p.enforcement_cost * (restriction**2).sum(axis=1) / 2
+        - cost / I
+    )
+    return Play(
+        market=m,
+        gamma=gamma,
+        mix=stage.mix,
+        effort=books.effort,
+        payoff=stage.payoff,
+        fee=stage.fee,
+        subsidy=p.subsidy * books.cost_share * books.programme,
+        programme=books.programme,
+        incumbent_markup=books.incumbent_markup,
+        incumbent_share=books.incumbent_share,
+        challenger_markup=books.challenger_markup,
+        challenger_share=books.challenger_share,
+        fringe_share=books.fringe_share,
+        log_aggregate=books.log_aggregate,
+        outside_share=books.outside_share,
+        incumbent_payoff=profit,
+        converged=stage.converged,
+        residual=stage.residual,
+        num_steps=stage.num_steps,
+    )
+
+
+def _speed(at, relative_return, appropriability: Array):
+    """The root γ of 1 + ε_γ (relative return - 1) next to 1, and the play there; one trace of the play."""
+    tolerance = 1e-10 if jnp.result_type(float) == jnp.float64 else 1e-5
+
+    def running(s):
+        _, gap, _, _, steps, _ = s
+        return (steps == 0) | ((jnp.abs(gap) > tolerance) & (steps < ROOT_STEPS))
+
+    def step(s):
+        gamma, gap, last, last_gap, steps, _ = s
+        # where the right side rises in γ a plain step never passes the nearest root; a secant step may only shorten it,
+        # or lengthen it threefold
+        slope = (gap - last_gap) / jnp.where(gamma != last, gamma - last, 1.0)
+        secant = jnp.where(slope < 0, -1 / jnp.where(slope < 0, slope, -1.0), 1.0)
+        ratio = jnp.where(steps > 1, jnp.clip(secant, 0.2, 3.0), 1.0)
+        new = jnp.where(steps > 0, jnp.maximum(gamma + ratio * gap, 1e-3), 1.0)
+        play = at(new)
+        new_gap = appropriability * (relative_return(play) - 1) + 1 - new
+        return new, new_gap, gamma, gap, steps + 1, play
+
+    one = jnp.ones_like(appropriability)
+    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(lambda: at(one)))
+    start = (one, jnp.zeros_like(one), one, jnp.zeros_like(one), jnp.zeros((), jnp.int32), empty)
+    final = jax.lax.while_loop(running, step, start)
+    return final[0], final[-1]
+
+
+def fast_play(p: Parameters, restriction: Array) -> Play:
+    """The outcome at r (incumbent, channel) in the expected-aggregate equilibrium."""
+    return _play(p, restriction, _fast, None)
+
+
+def exact_play(p: Parameters, restriction: Array) -> Play:
+    """The outcome at r (incumbent, channel) over all strategy profiles."""
+    return _play(p, restriction, _exact, None)
+
+
+def play_at_mix(p: Parameters, restriction: Array, mix: Array, *, exact: bool) -> Play:
+    """The outcome at r (incumbent, channel) when the challengers' mixes are given (challenger, strategy)."""
+    return _play(p, restriction, _exact if exact else _fast, mix)

@@ -1,0 +1,147 @@
+"""The one loop: an algorithm's steps until it says it has ended, then a certificate measured on the game itself."""
+
+import warnings
+from typing import Any, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from solver.algorithms.best_response import BestResponse
+from solver.game import AbstractGame, Profile, checked_profile, midpoint
+from solver.regret import certify_profile
+from solver.solution import Solution, Status
+
+NOISE = 16  # units in the last place of a payoff that a measured regret cannot be told from
+
+
+class Algorithm(Protocol):
+    """What ``solve`` needs of an algorithm; its state holds ``num_steps`` and ``cycle`` (0, or a cycle's length)."""
+
+    def init(self, game: AbstractGame, profile: Profile, tolerance: Array) -> Any: ...
+    def step(self, game: AbstractGame, state: Any, tolerance: Array) -> Any: ...
+    def terminated(self, state: Any, tolerance: Array) -> Array: ...
+    def profile(self, game: AbstractGame, state: Any) -> Profile: ...
+
+
+class EquilibriumError(RuntimeError):
+    """No equilibrium was found; the message says what was, ``.solution`` holds it."""
+
+    solution: Solution
+
+
+def solve(
+    game: AbstractGame,
+    algorithm: Algorithm | None = None,
+    *,
+    start: Profile | None = None,
+    tolerance: float | Array | None = None,
+    max_steps: int = 200,
+    key: Array | None = None,
+    throw: bool = True,
+) -> Solution:
+    """A Nash equilibrium of ``game`` by ``algorithm`` (default: :class:`BestResponse`).
+
+    :param start: one strategy per player; default: drawn by ``key``, or without one the middle of every set.
+    :param tolerance: largest accepted regret relative to the range of the player's payoffs over its own deviations;
+        default 1e-8 in double and 1e-4 in single precision.
+    :param max_steps: steps after which an algorithm is stopped.
+    :param throw: raise :class:`EquilibriumError` unless converged; otherwise the status says what happened. Under
+        ``vmap`` and in sweeps use ``throw=False``.
+    :return: a :class:`Solution`; its ``regret`` is measured by code the algorithm does not use.
+    :raises ValueError: if a strategy of ``start`` has the wrong shape, or ``tolerance`` is not positive.
+    """
+    algorithm = BestResponse() if algorithm is None else algorithm
+    start = starting_profile(game, start, key)
+    solution = _solve(game, algorithm, start, checked_tolerance(tolerance), jnp.asarray(max_steps))
+    if throw:
+        solution = _raise_unless_converged(solution)
+    return solution
+
+
+def starting_profile(game: AbstractGame, start: Profile | None, key: Array | None) -> Profile:
+    if start is not None:
+        return checked_profile(game, start, "start")
+    if key is None:
+        return checked_profile(game, midpoint(game))
+    spaces = game.actions()
+    keys = jax.random.split(key, len(spaces))
+    return checked_profile(game, tuple(space.sample(k) for space, k in zip(spaces, keys, strict=True)))
+
+
+def checked_tolerance(tolerance: float | Array | None) -> Array:
+    dtype = jnp.result_type(float)
+    double = dtype == jnp.float64
+    if tolerance is None:
+        tolerance = 1e-8 if double else 1e-4
+    if not isinstance(tolerance, jax.core.Tracer):
+        if not tolerance > 0:
+            raise ValueError(f"tolerance = {tolerance} must be positive")
+        if tolerance < 100 * jnp.finfo(dtype).eps:
+            warnings.warn(
+                f"tolerance = {tolerance} is below what {dtype} can show; enable jax_enable_x64 or use "
+                f"{100 * float(jnp.finfo(dtype).eps):.0e} or more",
+                stacklevel=3,
+            )
+    return jnp.asarray(tolerance, dtype)
+
+
+@eqx.filter_jit
+def _solve(game, algorithm, start, tolerance, max_steps) -> Solution:
+    state = algorithm.init(game, start, tolerance)
+    state = advance(game, algorithm, state, tolerance, max_steps, None)
+    return finish(game, algorithm, state, tolerance)
+
+
+def advance(game, algorithm, state, tolerance, max_steps, block: int | None):
+    """Up to ``block`` more steps (None: until the end)."""
+    first = state.num_steps
+
+    def running(s):
+        more = ~algorithm.terminated(s, tolerance) & (s.num_steps < max_steps)
+        return more if block is None else more & (s.num_steps < first + block)
+
+    return jax.lax.while_loop(running, lambda s: algorithm.step(game, s, tolerance), state)
+
+
+def finish(game, algorithm, state, tolerance) -> Solution:
+    """Measure the regret where the algorithm stopped, and name the outcome."""
+    profile = algorithm.profile(game, state)
+    payoffs, regret, certificate = certify_profile(game, profile)
+    noise = NOISE * jnp.finfo(payoffs.dtype).eps * jnp.abs(payoffs)
+    within = jnp.all(regret <= tolerance * certificate.payoff_range + noise)
+    finite = jnp.isfinite(payoffs).all() & jnp.isfinite(regret).all()
+    settled = algorithm.terminated(state, tolerance)
+    status = jnp.where(
+        ~finite,
+        int(Status.non_finite),
+        jnp.where(
+            within,
+            int(Status.converged),
+            jnp.where(
+                state.cycle > 0,
+                int(Status.cycle),
+                jnp.where(settled, int(Status.uncertified), int(Status.max_steps)),
+            ),
+        ),
+    )
+    cycle = jnp.where(status == int(Status.cycle), state.cycle, 0)
+    return Solution(profile, payoffs, regret, regret.max(), status, state.num_steps, certificate, cycle)
+
+
+def _raise_unless_converged(solution: Solution) -> Solution:
+    if isinstance(solution.status, jax.core.Tracer):
+        return eqx.error_if(
+            solution, ~solution.converged, "solve found no equilibrium here; use throw=False and read the status"
+        )
+    if not bool(solution.converged):
+        status = Status(int(solution.status))
+        about = f" of length {int(solution.cycle_length)}" if status is Status.cycle else ""
+        error = EquilibriumError(
+            f"no equilibrium: {status.name}{about} after {int(solution.num_steps)} steps, "
+            f"max_regret {float(solution.max_regret):.2g}; {status.advice}"
+        )
+        error.solution = solution
+        raise error
+    return solution
