@@ -1,14 +1,14 @@
 r"""The challengers' stage once more, slowly and directly: an oracle for the fast implementation (model.md §2-8).
 
-Every product of every cell is visited in a plain loop, its best reply is taken in closed form (Lambert's W), and the whole
-is iterated with plain damping. Nothing here comes from the package but the numbers of a ``Parameters``.
+Every product of every cell is visited in a plain loop, its best reply is taken in closed form (Lambert's W), and the
+whole is iterated with plain damping. Nothing here comes from the package but the numbers of a ``Parameters``.
 
 .. math::
     \mu_{ja} = 1 + W\bigl(t_{ja}/(e\,R_j)\bigr),\quad R_j = H - \sum_{a'} P_{ja'} t_{ja'} e^{-\mu_{ja'}},\qquad
     \mu_i = m_i + W\bigl(m_i t_i e^{-m_i}/(H - t_i e^{-\mu_i})\bigr),\quad m_i = 1 + \omega_w \varsigma_i S_C
 
-With 0/1 mixes R_j is what the rivals do in the realised market, so one loop serves both modes. The applied firm is C = 0,
-S = 1, A = 2 along the axis "strategy"; the optional exit is not covered.
+With 0/1 mixes R_j is what the rivals do in the realised market, so one loop serves both modes. Strategies are client,
+sovereign, applied, in this order; the optional exit is not covered.
 """
 
 from itertools import product
@@ -48,12 +48,13 @@ def pool(p, R, bite, outside):
 def mean_lag(z0, omega, effort, gamma, horizon):
     """z̄ and D = -∂z̄/∂x; G by quadrature of its integral form, ∫ (1 - u) e^{-yu} du over [0, 1]."""
     y = omega * horizon
-    G = quad(lambda u: (1 - u) * exp(-y * u), 0, 1, epsabs=1e-15, epsrel=1e-14)[0]
+    G = quad(lambda u: (1 - u) * exp(-y * u), 0, 1, epsabs=1e-13, epsrel=1e-13)[0]
     return z0 * exprel(-y) + (gamma - effort) * horizon * G, horizon * G
 
 
 def world(p, restriction, gamma=1.0):
     """All that prices, effort and strategies take as given."""
+    p = SimpleNamespace(**{name: v if isinstance(v, tuple) else np.asarray(v) for name, v in vars(p).items()})
     w = SimpleNamespace(I=len(p.incumbents), J=len(p.challengers), M=len(p.cells), p=p, gamma=float(gamma))
     w.R = effective_restriction(p, restriction)
     bite, outside = np.asarray(p.bite), np.asarray(p.outside_knowledge)
@@ -106,23 +107,27 @@ def _fill_cell(w, m):
             w.t_rest[j, a, m] = exp(utility - w.alpha[m] * float(cost))
 
 
-def cell_replies(w, m, mix, effort, markup_i, markup_c):
-    """Best replies of all products of cell m to the markups of the others, with H and S_C there."""
-    t = w.t_rest[:, :, m].copy()
+def cell_replies(w, m, mix, effort, markup_i, markup_c, offered):
+    """Best replies of the products of cell m to each other's markups, with H and S_C there."""
+    P, mu_i, mu_c = mix.tolist(), markup_i[:, m].tolist(), markup_c[:, :, m].tolist()
+    t_i, t = w.t_incumbent[:, m].tolist(), w.t_rest[:, :, m].tolist()
     for j in range(w.J):
-        t[j, S] *= exp(w.beta[m] * w.D[j] * effort[j])
-    G = [w.t_incumbent[i, m] * exp(-markup_i[i, m]) for i in range(w.I)]
-    own = [sum(mix[j, a] * t[j, a] * exp(-markup_c[j, a, m]) for a in range(3)) for j in range(w.J)]
-    H = w.H0[m] + sum(G) + sum(own)
-    S_C = sum(mix[j, C] * t[j, C] * exp(-markup_c[j, C, m]) / H for j in range(w.J))
-    reply_i, reply_c = np.zeros(w.I), np.zeros((w.J, 3))
-    for i in range(w.I):
-        margin = 1 + w.omega[m] * w.licence[i, m] * S_C
-        reply_i[i] = margin + lambertw(margin * w.t_incumbent[i, m] * exp(-margin) / (H - G[i])).real
+        t[j][S] *= exp(w.beta[m] * w.D[j] * effort[j])
+    G = [t_i[i] * exp(-mu_i[i]) for i in range(w.I)]
+    own = [sum(P[j][a] * t[j][a] * exp(-mu_c[j][a]) for a in offered[j]) for j in range(w.J)]
+    H = float(w.H0[m]) + sum(G) + sum(own)
+    S_C = sum(P[j][C] * t[j][C] * exp(-mu_c[j][C]) / H for j in range(w.J))
+    margin = [1 + float(w.omega[m] * w.licence[i, m]) * S_C for i in range(w.I)]
+    reply_i = [margin[i] + _lambert(margin[i] * t_i[i] * exp(-margin[i]) / (H - G[i])) for i in range(w.I)]
+    reply_c = np.ones((w.J, 3))
     for j in range(w.J):
-        for a in range(3):
-            reply_c[j, a] = 1 + lambertw(t[j, a] / (exp(1) * (H - own[j]))).real
+        for a in offered[j]:
+            reply_c[j, a] = 1 + _lambert(t[j][a] / (exp(1) * (H - own[j])))
     return reply_i, reply_c, H, S_C
+
+
+def _lambert(x):
+    return lambertw(x).real
 
 
 def cost_share(p, mix):
@@ -162,41 +167,40 @@ def fees(p, payoff):
 
 
 def choice(p, payoff):
-    """P (J, 3) and the fees (J,), from payoffs before the fee."""
+    """P and the payoffs net of the fee (J, 3), and the fee (J,), from payoffs before it."""
     fee = fees(p, payoff)
     net = payoff.copy()
     net[:, C] -= fee
     return np.array([softmax(row / float(p.sigma)) for row in net]).reshape(payoff.shape), net, fee
 
 
-def settle(w, mix=None, *, damping=0.5, tolerance=1e-12, max_rounds=4000):
-    """Prices and effort in equilibrium, and the mixes too unless they are given; halves the damping where that fails."""
-    P = np.full((w.J, 3), 1 / 3) if mix is None else mix
+def settle(w, actions=None, *, damping=0.5, tolerance=1e-12, max_rounds=4000):
+    """Prices, effort and mixes in equilibrium, or the first two for given actions; less damping where 0.5 fails."""
+    P = np.full((w.J, 3), 1 / 3) if actions is None else np.eye(3)[list(actions)].reshape(w.J, 3)
+    offered = [range(3) if actions is None else (actions[j],) for j in range(w.J)]
     x, mu_i, mu_c = np.full(w.J, 0.5), np.ones((w.I, w.M)), np.ones((w.J, 3, w.M))
     H, S_C, gap = np.zeros(w.M), np.zeros(w.M), np.inf
     for _ in range(max_rounds):
         new_i, new_c = np.zeros_like(mu_i), np.zeros_like(mu_c)
         for m in range(w.M):
-            new_i[:, m], new_c[:, :, m], H[m], S_C[m] = cell_replies(w, m, P, x, mu_i, mu_c)
-        payoff, new_x, subsidy = books(w, P, x, new_c)
-        new_P, net, fee = choice(w.p, payoff)
-        pairs = [(mu_i, new_i), (mu_c, new_c), (x, new_x), (P, new_P if mix is None else P)]
+            new_i[:, m], new_c[:, :, m], H[m], S_C[m] = cell_replies(w, m, P, x, mu_i, mu_c, offered)
+        gross, new_x, subsidy = books(w, P, x, new_c)
+        new_P, payoff, fee = choice(w.p, gross)
+        pairs = [(mu_i, new_i), (mu_c, new_c), (x, new_x), (P, new_P if actions is None else P)]
         gap = max(np.abs(new - old).max(initial=0) for old, new in pairs)
         if gap <= tolerance:
-            return SimpleNamespace(
-                mix=P, effort=x, markup_i=mu_i, markup_c=mu_c, H=H, S_C=S_C, gross=payoff, payoff=net, fee=fee,
-                subsidy=subsidy,
-            )  # fmt: skip
+            found = {"mix": P, "effort": x, "markup_i": mu_i, "markup_c": mu_c, "H": H, "S_C": S_C}
+            return SimpleNamespace(**found, gross=gross, payoff=payoff, fee=fee, subsidy=subsidy)
         mu_i, mu_c, x, P = (old + damping * (new - old) for old, new in pairs)
     if damping < 0.05:
         raise RuntimeError(f"the direct stage did not settle: still moving by {gap:.1e}")
-    return settle(w, mix, damping=damping / 2, tolerance=tolerance, max_rounds=2 * max_rounds)
+    return settle(w, actions, damping=damping / 2, tolerance=tolerance, max_rounds=2 * max_rounds)
 
 
 def stage(p, restriction, gamma=1.0):
     """The stage in fast mode.
 
-    :return: mix and payoff, net of the fee (J, 3); effort, sovereign_lag, fee and subsidy, each given its strategy (J,);
+    :return: mix and payoff, net of the fee (J, 3); effort, sovereign_lag and subsidy given S, and fee given C (J,);
         incumbent_markup (I, M), challenger_markup (J, 3, M), H and S_C (M,), client_share S_C,i (I, M); and R (I,).
     """
     w = world(p, restriction, gamma)
@@ -250,7 +254,7 @@ def welfare(p, stage, restriction):
 
 
 def exact_stage(p, restriction, gamma=1.0, *, damping=0.5, tolerance=1e-12, max_rounds=4000):
-    """The stage in exact mode, J ≤ 4: prices, effort and csh of each of the 3^J realised profiles; fees on expectations.
+    """The stage in exact mode, J ≤ 4: prices, effort and csh in each of the 3^J profiles, fees on expected payoffs.
 
     :return: mix, payoff net of the fee, fee as in :func:`stage`; effort and sovereign_lag are expectations given S;
         incumbent_payoff (I,), consumer_surplus (M,) and welfare are expectations over the profiles.
@@ -258,7 +262,7 @@ def exact_stage(p, restriction, gamma=1.0, *, damping=0.5, tolerance=1e-12, max_
     w = world(p, restriction, gamma)
     if w.J > 4:
         raise ValueError(f"{3**w.J} profiles are too many for a direct solution: at most 4 challengers")
-    markets = {actions: settle(w, np.eye(3)[list(actions)]) for actions in product(range(3), repeat=w.J)}
+    markets = {actions: settle(w, actions) for actions in product(range(3), repeat=w.J)}
     mix = np.full((w.J, 3), 1 / 3)
     for _ in range(max_rounds):
         gross = _given_own_action(markets, mix, lambda s, j, a: s.gross[j, a])

@@ -1,6 +1,8 @@
 """The restriction game (see the README's model section)."""
 
+from games.restriction.impact import impact
 from games.restriction.incumbents import RestrictionGame
+from games.restriction.outcomes import VARIABLES, measures, outcomes
 from games.restriction.parameters import Parameters
 
-__all__ = ["Parameters", "RestrictionGame"]
+__all__ = ["VARIABLES", "Parameters", "RestrictionGame", "impact", "measures", "outcomes"]

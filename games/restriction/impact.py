@@ -1,0 +1,183 @@
+"""What the restriction does: open, Nash, concerted and planner side by side (model.md §7-8)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from games.restriction.incumbents import RestrictionGame
+from games.restriction.outcomes import label, measures
+from solver.algorithms.best_response import BestResponse
+from solver.game import AbstractGame, Profile
+from solver.regret import regret
+from solver.solution import Solution, Status
+from solver.solve import solve
+from solver.spaces import Box
+from solver.sweep.run import status_attrs
+
+if TYPE_CHECKING:
+    import xarray
+
+STARTS = (0.0, 0.5, 1.0)
+CURVE = 41
+SAME = 2e-3  # equilibria nearer than this in every restriction are one
+
+
+class Collective(AbstractGame):
+    """All restrictions chosen by one: a weighted sum of incumbents' profits and of blocs' welfare."""
+
+    game: RestrictionGame
+    profit_weight: Array  # (incumbent,)
+    welfare_weight: Array  # (bloc,)
+    players: tuple[str, ...] = eqx.field(static=True, default=("collective",))
+
+    def actions(self) -> tuple[Box, ...]:
+        size = len(self.game.players) * self.game.num_channels
+        return (Box(jnp.zeros(size), jnp.ones(size)),)
+
+    def payoffs(self, profile: Profile) -> Array:
+        found = measures(self.game, tuple(profile[0].reshape(len(self.game.players), -1)))
+        value = self.profit_weight @ found["incumbent_payoff"] + self.welfare_weight @ found["bloc_welfare"]
+        return value[None]
+
+
+def impact(game: RestrictionGame, *, progress: Callable[[str], Any] = lambda message: None) -> "xarray.Dataset":
+    """The outcomes of ``game`` along "column", and as curves in a common restriction.
+
+    Columns: ``open`` (r = 0); ``nash``, the equilibrium reached from r = 0, and ``nash_2``, ... others reached from ½ or 1;
+    ``concerted`` (joint profit, all restrictions free) and ``concerted_common`` (one r for all, on the curve's grid);
+    ``planner`` (world welfare) and ``planner_BLOC`` for every bloc.
+
+    :return: the variables of ``outcomes`` over ``column``; each again with suffix ``_curve`` over ``common_restriction``;
+        ``max_regret``, ``status`` and ``objective`` of each column (for ``open``, what a single incumbent would gain by
+        deviating); ``start_restriction`` and ``start_column`` tell which start led to which equilibrium, with
+        ``start_status``.
+    """
+    progress("Nash equilibria")
+    nash = _nash(game, jnp.asarray(STARTS))
+    progress("concerted optimum and planners")
+    names, best = _collective(game)
+    chosen, columns_of_starts = _distinct(nash)
+    columns = {"open": np.zeros_like(_table(nash, 0))}
+    columns |= {("nash" if k == 0 else f"nash_{k + 1}"): _table(nash, i) for k, i in enumerate(chosen)}
+    shape = columns["open"].shape
+    columns |= {name: np.asarray(best.strategies[0][i]).reshape(shape) for i, name in enumerate(names)}
+
+    progress("outcomes along a common restriction")
+    grid = np.linspace(0, 1, CURVE)
+    common = [np.full(shape, value) for value in grid]
+    table = {k: np.asarray(v) for k, v in _batch(game, jnp.asarray(np.stack(common + list(columns.values())))).items()}
+    common_best = int(table["incumbent_payoff"][:CURVE].sum(axis=1).argmax())
+    order = [*range(CURVE, CURVE + len(columns)), common_best]
+    columns["concerted_common"] = common[common_best]
+
+    ds = label(game, {k: v[order] for k, v in table.items()}, {"column": list(columns)})
+    axis = ("common_restriction", grid, {"long_name": "common restriction", "units": "1"})
+    curves = label(game, {k: v[:CURVE] for k, v in table.items()}, {"common_restriction": axis})
+    ds = ds.merge(curves.rename({name: f"{name}_curve" for name in curves.data_vars}))
+    return _with_evidence(ds, game, nash, chosen, columns_of_starts, names, best)
+
+
+@eqx.filter_jit
+def _nash(game: RestrictionGame, starts: Array) -> Solution:
+    def one(value):
+        start = tuple(jnp.full(game.num_channels, value) for _ in game.players)
+        return solve(game, BestResponse(), start=start, throw=False)
+
+    return jax.vmap(one)(starts)
+
+
+@eqx.filter_jit
+def _batch(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
+    return jax.vmap(lambda r: measures(game, tuple(r)))(restriction)
+
+
+@eqx.filter_jit
+def _optima(game: RestrictionGame, profit_weight: Array, welfare_weight: Array, starts: Array) -> Solution:
+    def one(profit, welfare, value):
+        collective = Collective(game, profit, welfare)
+        start = (jnp.full(collective.actions()[0].size, value),)
+        return solve(collective, BestResponse(accelerate=False), start=start, throw=False)
+
+    over_starts = jax.vmap(one, (None, None, 0))
+    found = jax.vmap(over_starts, (0, 0, None))(profit_weight, welfare_weight, starts)
+    best = found.payoffs[..., 0].argmax(axis=1)
+    return jax.tree.map(lambda x: x[jnp.arange(len(best)), best], found)
+
+
+def _collective(game: RestrictionGame) -> tuple[list[str], Solution]:
+    p = game.parameters
+    blocs = np.eye(len(p.blocs))
+    names = ["concerted", "planner", *(f"planner_{bloc}" for bloc in p.blocs)]
+    welfare = np.concatenate([np.zeros((1, len(blocs))), np.ones((1, len(blocs))), blocs])
+    profit = np.zeros((len(names), len(game.players)))
+    profit[0] = 1
+    return names, _optima(game, jnp.asarray(profit), jnp.asarray(welfare), jnp.asarray([0.0, 1.0]))
+
+
+def _table(nash: Solution, i: int) -> np.ndarray:
+    return np.stack([np.asarray(strategy[i]) for strategy in nash.strategies])
+
+
+def _distinct(nash: Solution) -> tuple[list[int], list[int]]:
+    """The starts whose end points differ, and for every start the position of its own among them."""
+    chosen: list[int] = []
+    where = []
+    for i in range(len(STARTS)):
+        same = [k for k, j in enumerate(chosen) if np.abs(_table(nash, i) - _table(nash, j)).max() <= SAME]
+        if not same:
+            if chosen and not bool(nash.converged[i]):
+                where.append(-1)
+                continue
+            chosen.append(i)
+            same = [len(chosen) - 1]
+        where.append(same[0])
+    return chosen, where
+
+
+def _with_evidence(ds, game, nash, chosen, where, names, best) -> "xarray.Dataset":
+    columns = ds.column.values.tolist()
+    zero = tuple(jnp.zeros(game.num_channels) for _ in game.players)
+    regrets = {"open": float(_regret(game, zero).max())}
+    status = {"open": int(Status.converged) if bool(ds.stage_converged.sel(column="open")) else int(Status.uncertified)}
+    epsilon = {}
+    objective = {"open": "none: r = 0 is imposed"}
+    for k, i in enumerate(chosen):
+        name = "nash" if k == 0 else f"nash_{k + 1}"
+        regrets[name], status[name] = float(nash.max_regret[i]), int(nash.status[i])
+        epsilon[name], objective[name] = float(nash.certificate.epsilon[i]), "own profit"
+    for i, name in enumerate(names):
+        regrets[name], status[name] = float(best.max_regret[i]), int(best.status[i])
+        epsilon[name] = float(best.certificate.epsilon[i])
+        objective[name] = "joint profit" if name == "concerted" else "welfare"
+    objective["concerted_common"] = f"joint profit, one r for all, best of {CURVE}"
+    for name in columns:
+        status.setdefault(name, int(Status.converged) if bool(ds.stage_converged.sel(column=name)) else int(Status.uncertified))
+    ds["max_regret"] = ("column", [regrets.get(c, np.nan) for c in columns], {"long_name": "largest gain from deviating", "units": "bn $/year"})  # fmt: skip
+    ds["epsilon"] = ("column", [epsilon.get(c, np.nan) for c in columns], {"long_name": "certificate: no deviation gains more", "units": "bn $/year"})  # fmt: skip
+    ds["status"] = ("column", np.array([status[c] for c in columns], np.int8), status_attrs())
+    ds["certificate"] = ("column", [_kind(c, nash, best) for c in columns])
+    ds["objective"] = ("column", [objective[c] for c in columns])
+    ds = ds.assign_coords(start=("start", list(STARTS), {"long_name": "common restriction the search started from"}))
+    ends = np.stack([_table(nash, i) for i in range(len(STARTS))])
+    ends, dims = (ends[:, :, 0], ()) if game.num_channels == 1 else (ends, ("channel",))
+    ds["start_restriction"] = (("start", "incumbent", *dims), ends, {"long_name": "restriction reached", "units": "1"})
+    names_of = [("nash" if k == 0 else f"nash_{k + 1}") if k >= 0 else "none" for k in where]
+    ds["start_column"] = ("start", names_of, {"long_name": "equilibrium reached"})
+    ds["start_status"] = ("start", np.asarray(nash.status, np.int8), status_attrs())
+    return ds
+
+
+def _kind(column: str, nash: Solution, best: Solution) -> str:
+    if column.startswith("nash"):
+        return nash.certificate.kind
+    if column in ("open", "concerted_common"):
+        return "none"
+    return best.certificate.kind
+
+
+_regret = eqx.filter_jit(regret)

@@ -1,0 +1,296 @@
+"""The challengers' stage: corners with known answers, its defining equations, symmetries, batches and derivatives."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from games.restriction import RestrictionGame
+from games.restriction.challengers import solve_stage
+from games.restriction.demand import market, types
+from games.restriction.frontier import fast_play, play_at_mix
+from games.restriction.prior import batch, draw_worlds, world
+from games.restriction.strategies import cost_share
+
+R = jnp.asarray([[0.3], [0.6], [0.1]])
+DRAWS = draw_worlds(200, seed=7)
+
+
+@eqx.filter_jit
+def play(game, restriction):
+    return game.followers(tuple(restriction))
+
+
+@eqx.filter_jit
+def stages(p, restriction):
+    return solve_stage(p, market(p, restriction, jnp.ones(restriction.shape[2:])), lanes=1)
+
+
+@pytest.fixture(scope="module")
+def default():
+    return play(RestrictionGame(), R)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Three draws, one of them with a frontier that responds."""
+    responsive = int(np.argmax(DRAWS["appropriability"] > 0.2))
+    return [RestrictionGame(**world(DRAWS, i)) for i in (0, 1, responsive)]
+
+
+def close(a, b, tolerance=1e-8):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_much_noise_makes_choices_even():
+    """σ → ∞: 1/3 each (the fee, a share of σ ln(1 + ...), is taken out, or clients would pay without end)."""
+    mix = play(RestrictionGame(sigma=1e9, fee_share=0), R).mix
+    close(mix, np.full((4, 3), 1 / 3), 1e-7)
+
+
+def test_knowledge_that_needs_no_copying():
+    """λ0 = 1, χ_C = 0: no lag moves with r, and whoever restricts pays for it: r = 0 is a best reply to anything."""
+    game = RestrictionGame(outside_knowledge=1, client_degradation=0, query_price=0.1)
+    free, tight = play(game, 0 * R), play(game, R)
+    for name in ("pool", "open_lag", "lag_at_rest", "client_lag"):
+        if name != "client_lag":  # the tighter licensor still loses no clients, as χ_C = 0
+            close(getattr(tight.market, name), getattr(free.market, name), 1e-13)
+    close(tight.market.client_lag, free.market.client_lag, 1e-13)
+    for i in range(3):
+        for own in (0.2, 1.0):
+            deviated = play(game, R.at[i].set(own)).incumbent_payoff[i]
+            assert float(deviated) < float(play(game, R.at[i].set(0.0)).incumbent_payoff[i])
+
+
+def test_without_challengers():
+    """J = 0: a plain oligopoly given H0, in which r still acts on the fringe's lag."""
+    game = RestrictionGame(challenger_bloc=(), challengers=(), consortium=())
+    free, tight = play(game, 0 * R), play(game, R)
+    assert tight.mix.shape == (0, 3)
+    for one in (free, tight):
+        close(one.incumbent_markup * (1 - one.incumbent_share), 1)
+        close(one.incumbent_share.sum(axis=0) + one.fringe_share + one.outside_share, 1)
+    assert float(tight.market.open_lag) > float(free.market.open_lag)
+    assert (np.asarray(tight.fringe_share) < np.asarray(free.fringe_share)).all()
+
+
+def test_one_incumbent_owns_the_licences():
+    """I = 1: the licence is its own in every cell, and its joint profit is its profit for every κ and ρ."""
+    outcomes = [
+        RestrictionGame(incumbent_bloc=("US",), cooperation=kappa, rho=rho).payoffs((jnp.asarray([0.4]),))
+        for kappa, rho in ((0.0, 1.0), (1.0, 7.0), (0.5, np.inf))
+    ]
+    for other in outcomes[1:]:
+        close(other, outcomes[0], 1e-12)
+
+
+@pytest.mark.parametrize("bloc", ["CN", "TW"])
+@pytest.mark.parametrize("r", [0.0, 0.75])
+def test_one_challenger_fast_is_near_exact(bloc, r):
+    """J = 1: equal only if the incumbents' prices answered the realised action; within 0.02 in P."""
+    mixes = [
+        play(RestrictionGame(challenger_bloc=(bloc,), consortium=(), mode=mode), jnp.full((3, 1), r)).mix
+        for mode in ("fast", "exact")
+    ]
+    assert np.abs(mixes[0] - mixes[1]).max() < 0.02
+
+
+def test_fast_is_near_exact():
+    """On three draws at r = 0.75 within 0.13, the largest gap known of 144 draws."""
+    for i in (3, 4, 5):
+        mixes = [play(RestrictionGame(**world(DRAWS, i), mode=mode), jnp.full((3, 1), 0.75)).mix for mode in ("fast", "exact")]
+        assert np.abs(mixes[0] - mixes[1]).max() < 0.13
+
+
+def test_defining_equations(drawn):
+    """P = softmax(π/σ), the effort's closed form and clip, and every price's first-order condition, product by product."""
+    for game in drawn:
+        p = jax.tree.map(np.asarray, game.parameters)
+        m, s = (lambda m: (m, solve_stage(game.parameters, m).value))(market(game.parameters, R, jnp.ones(())))
+        mix, x, mu_i, mu_j = (np.asarray(v) for v in (s.mix, s.effort, *s.prices))
+        g_j = np.asarray(types(game.parameters, m, s.effort)) * np.exp(-mu_j)
+        g_i = np.asarray(m.incumbent_type) * np.exp(-mu_i)
+        sold = mix[:, :, None] * g_j
+        H = np.asarray(m.outside) + g_i.sum(0) + sold.sum((0, 1))
+        share = g_j / (H - sold.sum(1, keepdims=True) + g_j)
+        close(mu_j, 1 / (1 - share), 1e-7)
+        omega = p.price_sensitivity * (p.wholesale_price - p.wholesale_cost) * np.asarray(m.licence)
+        close(mu_i, (1 + omega * sold[:, 0].sum(0) / H) / (1 - g_i / H), 1e-7)
+        csh = np.asarray(cost_share(game.parameters, s.mix))
+        mates = (mix[2:, 1].sum() - mix[2:, 1]) / 1
+        close(csh, np.concatenate([[1, 1], 1 - p.pool * 0.5 * mates]))
+        weight = (p.mass / p.price_sensitivity * p.lag_slope * share[:, 1]).sum(1)
+        best = weight * np.asarray(m.lag_slope) / (p.effort_cost * (1 - p.subsidy) * csh)
+        close(x, np.clip(best, 0, p.effort_bound), 1e-7)
+        gross = (p.mass / p.price_sensitivity * (mu_j - 1)).sum(2)
+        queries = (p.query_price * (1 - np.asarray(m.restriction))).mean()
+        programme = (p.programme_cost + p.effort_cost * x**2 / 2) * (1 - p.subsidy) * csh + queries
+        pi = gross - np.stack([p.client_programme_cost, programme, p.applied_programme_cost], 1)
+        out = p.sigma * np.logaddexp(pi[:, 1] / p.sigma, pi[:, 2] / p.sigma)
+        pi[:, 0] -= p.fee_share * p.sigma * np.logaddexp(0, (pi[:, 0] - out) / p.sigma)
+        close(mix, softmax(pi / p.sigma, axis=1), 1e-6)
+
+
+PER_CHALLENGER = (
+    "absorption starting_lag effort_cost programme_cost subsidy sovereign_cost niche_client niche_sovereign niche_applied "
+    "applied_penalty home_trust client_cost applied_cost client_programme_cost applied_programme_cost"
+).split()
+
+
+def test_permutations_permute(default):
+    """Order of incumbents, challengers and cells is a matter of labels only."""
+    p = RestrictionGame().parameters
+    i, j, c = [2, 0, 1], [3, 0, 2, 1], [4, 1, 5, 0, 3, 2]
+    kept = {name: np.asarray(getattr(p, name))[j] for name in PER_CHALLENGER}
+    kept |= {name: np.asarray(getattr(p, name))[c] for name in ("mass", "price_sensitivity", "lag_slope", "base_value")}
+    kept |= {name: np.asarray(getattr(p, name))[i] for name in ("incumbent_lag", "incumbent_cost")}
+    for name, order in (("challenger_bloc", j), ("challengers", j), ("cell_region", c), ("cell_segment", c)):
+        kept[name] = [getattr(p, name)[k] for k in order]
+    got = play(RestrictionGame(**kept), R[np.array(i)])
+    close(got.mix, default.mix[np.array(j)])
+    close(got.effort, default.effort[np.array(j)])
+    close(got.incumbent_payoff, default.incumbent_payoff[np.array(i)])
+    close(got.incumbent_share, default.incumbent_share[np.ix_(i, c)])
+
+
+def test_a_split_cell_changes_nothing(default):
+    """One cell as two with a third and two thirds of its mass."""
+    p = RestrictionGame().parameters
+    again = [0, *range(6)]
+    kept = {name: np.asarray(getattr(p, name))[again] for name in ("price_sensitivity", "lag_slope", "base_value")}
+    mass = np.asarray(p.mass)[again] * [1 / 3, 2 / 3, 1, 1, 1, 1, 1]
+    where = {name: [getattr(p, name)[k] for k in again] for name in ("cell_region", "cell_segment")}
+    got = play(RestrictionGame(**kept, **where, mass=mass), R)
+    close(got.mix, default.mix)
+    close(got.effort, default.effort)
+    close(got.incumbent_payoff, default.incumbent_payoff)
+
+
+@pytest.mark.parametrize("r", [0.0, 0.5, 1.0])
+def test_draws_converge_and_batches_agree(r):
+    """200 draws in trailing lanes to 1e-8; the same ones alone under vmap give the same mixes and prices."""
+    lanes = stages(batch(DRAWS), jnp.full((3, 1, 200), r))
+    assert lanes.converged.all(), np.flatnonzero(~np.asarray(lanes.converged))
+    assert float(lanes.residual.max()) <= 1e-8
+    few = {name: values[:8] for name, values in DRAWS.items()}
+    mapped = jax.vmap(lambda w: _alone(RestrictionGame(**w).parameters, jnp.full((3, 1), r)))(few)
+    jax.tree.map(lambda a, b: close(np.moveaxis(a, 0, -1), b[..., :8], 1e-6), mapped, lanes.value)
+
+
+@jax.jit
+def _alone(p, r):
+    return solve_stage(p, market(p, r, jnp.ones(()))).value
+
+
+def test_single_precision_against_double(default):
+    game = jax.tree.map(lambda x: x.astype(jnp.float32), RestrictionGame())
+    m = market(game.parameters, R.astype(jnp.float32), jnp.ones((), jnp.float32))
+    found = solve_stage(game.parameters, m, tolerance=1e-4)
+    assert found.value.mix.dtype == jnp.float32
+    assert bool(found.converged)
+    np.testing.assert_allclose(found.value.mix, default.mix, atol=2e-4)
+    np.testing.assert_allclose(found.value.effort, default.effort, atol=2e-4)
+
+
+SMOOTH = ("sigma", "rho", "absorption", "effort_cost", "base_value", "outside_knowledge", "fee_share", "wholesale_price", "pool")
+
+
+@eqx.filter_jit
+def stage_and_slope(p, dp, r):
+    """What the stage settles (mix, effort, markups), and its derivative along dp."""
+
+    def settled(p):
+        s = solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-12).value
+        return s.mix, s.effort, s.prices
+
+    return eqx.filter_jvp(settled, (p,), (dp,))
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_derivatives_of_the_stage(name):
+    p = RestrictionGame().parameters
+    zero = jax.tree.map(jnp.zeros_like, p)
+    direction = eqx.tree_at(lambda q: getattr(q, name), zero, jnp.ones_like(getattr(p, name)))
+    _, got = stage_and_slope(p, direction, R)
+    step = 1e-5 * float(jnp.max(jnp.abs(getattr(p, name))))
+    up, down = (stage_and_slope(jax.tree.map(lambda a, d, h=h: a + h * d, p, direction), zero, R)[0] for h in (step, -step))
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(got)) > 1e-5
+    jax.tree.map(lambda g, u, d: np.testing.assert_allclose(g, (u - d) / (2 * step), rtol=1e-5, atol=1e-7), got, up, down)
+
+
+def test_reverse_mode_of_the_stage():
+    """A gradient in r, through the implicit derivative, against central differences."""
+    p = RestrictionGame().parameters
+
+    @jax.jit
+    def programmes(r):
+        return solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-12).value.mix[:, 1].sum()
+
+    got, step = jax.grad(programmes)(R), 1e-5
+    want = [float(programmes(R.at[i].add(step)) - programmes(R.at[i].add(-step))) / (2 * step) for i in range(3)]
+    np.testing.assert_allclose(got[:, 0], want, rtol=1e-6)
+    assert np.abs(want).max() > 1e-2
+
+
+@pytest.mark.parametrize("name", ["sigma", "outside_knowledge", "appropriability"])
+def test_forward_derivatives_of_the_whole_outcome(drawn, name):
+    """Mixes and incumbents' payoffs in a parameter where the frontier's speed responds."""
+    game = drawn[2]
+
+    @eqx.filter_jit
+    def outcome(value):
+        moved = eqx.tree_at(lambda g: getattr(g.parameters, name), game, value)
+        followers = moved.followers(tuple(R))
+        return followers.mix, followers.incumbent_payoff, followers.gamma
+
+    at = getattr(game.parameters, name)
+    _, got = jax.jvp(outcome, (at,), (jnp.ones_like(at),))
+    step = 1e-4
+    up, down = outcome(at + step), outcome(at - step)
+    jax.tree.map(lambda g, u, d: np.testing.assert_allclose(g, (u - d) / (2 * step), rtol=1e-3, atol=1e-5), got, up, down)
+
+
+def test_timings():
+    """At the mix the challengers chose nothing differs; after a deviation the held mix does, and so do payoffs."""
+    observed, simultaneous = RestrictionGame(), RestrictionGame(timing="simultaneous")
+    profile, deviated = tuple(R), tuple(R.at[0].set(0.9))
+    followed = play(observed, R)
+    held = play_at_mix(observed.parameters, R, followed.mix, exact=False)
+    for name in ("effort", "incumbent_payoff", "incumbent_markup", "challenger_share", "payoff"):
+        close(getattr(held, name), getattr(followed, name), 1e-6)
+    close(simultaneous.committed_payoffs(profile, profile), observed.payoffs(profile), 1e-6)
+    gap = simultaneous.committed_payoffs(profile, deviated) - observed.committed_payoffs(profile, deviated)
+    assert float(jnp.abs(gap).max()) > 1e-3
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.6])
+def test_return_to_moving_the_frontier(margin):
+    """MR is d/dγ of the incumbents' product profits at fixed prices, mixes and rivals' efforts, where wholesale earns too.
+
+    MR sums each incumbent's own gain from its own better product against everyone's in the market, so moving γ shifts the
+    value of every incumbent's product alone, and the copies' lags with it.
+    """
+    game = RestrictionGame(wholesale_price=1.0 + margin)
+    p = game.parameters
+    m = market(p, R, jnp.ones(()))
+    s = solve_stage(p, m, tolerance=1e-12).value
+    at_rest = fast_play(p, R)
+
+    def profit(gamma):
+        """(M/α) μ_i s_i of all, summed: the outside option stands still, the rest moves by its own law."""
+        now = market(p, R, gamma)
+        g_i = now.incumbent_type * jnp.exp(-s.prices.incumbent)
+        sold = s.mix[:, :, None] * types(p, now, s.effort) * jnp.exp(-s.prices.challenger)
+        H = now.outside + g_i.sum(0) + sold.sum((0, 1))
+        clients = (sold[:, 0] / H).sum(0)
+        return (m.scale * (s.prices.incumbent * g_i / H + m.wholesale * clients)).sum(axis=1)
+
+    step = 1e-5
+    del at_rest
+    slopes = (profit(1.0 + step) - profit(1.0 - step)) / (2 * step)
+    from games.restriction.frontier import _books
+
+    got = _books(p, m, s, s.mix).return_
+    assert float(got) == pytest.approx(float(slopes.sum()), rel=1e-6)

@@ -1,0 +1,116 @@
+"""Sweeps: labels and units, chunks and orders without effect, failures as statuses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose, assert_array_equal
+from small_games import Broken, Cournot, Pursuit, cournot, cournot_answer
+
+from solver import BestResponse, Status, solve, sweep
+
+PRICES, FIRST_COSTS = np.linspace(50.0, 120.0, 5), np.array([5.0, 10.0, 20.0])
+
+
+def make(a, c):
+    return Cournot(a, jnp.stack([c, jnp.asarray(10.0), jnp.asarray(10.0)]), jnp.asarray(1.0), jnp.asarray(0.0))
+
+
+def total(game, strategies):
+    q = jnp.concatenate(strategies)
+    return {"price": game.a - q.sum(), "share": q / q.sum()}
+
+
+def run(prices=PRICES, costs=FIRST_COSTS, **options):
+    return sweep(make, {"a": prices, "c": costs}, outputs=total, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return run()
+
+
+def test_every_point_against_the_closed_form(whole):
+    assert dict(whole.sizes) == {"a": 5, "c": 3, "player": 3, "action": 1, "share_0": 3}
+    assert list(whole.player.values) == ["one", "two", "three"]
+    assert bool((whole.status == int(Status.converged)).all())
+    for a in PRICES:
+        for c in FIRST_COSTS:
+            here = whole.sel(a=a, c=c)
+            q = np.asarray(cournot_answer(a, (c, 10.0, 10.0)))
+            assert_allclose(here.strategies[:, 0], q, rtol=1e-6)
+            assert_allclose(here.payoffs, q**2, rtol=1e-8)
+            assert_allclose(here.price, a - q.sum(), rtol=1e-6)
+            assert_allclose(here.share, q / q.sum(), rtol=1e-6)
+    assert float(whole.max_regret.max()) < 1e-4
+    assert bool((whole.num_steps > 0).all())
+
+
+def test_a_point_is_a_solve(whole):
+    alone = solve(cournot(PRICES[1], (FIRST_COSTS[2], 10.0, 10.0)))
+    here = whole.isel(a=1, c=2)
+    assert_allclose(here.strategies[:, 0], jnp.concatenate(alone.strategies), rtol=1e-9)
+    assert int(here.num_steps) == int(alone.num_steps)
+
+
+def test_chunks_do_not_matter(whole):
+    xr.testing.assert_allclose(run(chunk=4), whole, rtol=1e-9, atol=1e-9)
+
+
+def test_the_grids_order_does_not_matter(whole):
+    turned = run(PRICES[::-1], FIRST_COSTS[[2, 0, 1]]).sortby(["a", "c"])
+    xr.testing.assert_allclose(turned, whole, rtol=1e-9, atol=1e-9)
+
+
+def test_failed_points_are_statuses_and_harm_nobody(capsys):
+    values = np.array([1.0, -1.0, 2.0, -3.0, 4.0])
+    ds = sweep(Broken, {"a": values}, progress=False)
+    xr.testing.assert_identical(sweep(Broken, {"a": values}, progress=True), ds)
+    assert not capsys.readouterr().out  # the bar is on standard error
+    assert ds.status.values.tolist() == [0, 3, 0, 3, 0]
+    assert_array_equal(np.isnan(ds.payoffs).all("player"), values < 0)
+    assert_allclose(ds.payoffs.sel(a=4.0), np.log(4.0), atol=1e-9)
+    assert_allclose(ds.strategies.sel(a=[1.0, 2.0, 4.0]), 0.4, atol=1e-5)
+
+
+def test_cycles_are_statuses():
+    start = (jnp.zeros(1), jnp.zeros(1))
+    ds = sweep(Pursuit, {"scale": [0.5, 1.0]}, start=start, progress=False)
+    assert (ds.status == int(Status.cycle)).all()
+    assert float(ds.max_regret.min()) > 0.1
+
+
+def test_units_are_kept_and_max_steps_is_a_status():
+    prices = xr.DataArray(PRICES[:2], dims="a", attrs={"units": "USD", "long_name": "willingness to pay"})
+    slow = BestResponse(damping=0.1, accelerate=False)
+    ds = sweep(make, {"a": prices, "c": FIRST_COSTS[:1]}, slow, max_steps=3, progress=False)
+    assert (ds.status == int(Status.max_steps)).all()
+    assert (ds.num_steps == 3).all()
+    assert ds.a.attrs == {"units": "USD", "long_name": "willingness to pay"}
+    assert ds.status.attrs["flag_meanings"].split() == [s.name for s in Status]
+    assert_array_equal(ds.status.attrs["flag_values"], [int(s) for s in Status])
+
+
+def test_single_precision():
+    with jax.enable_x64(False):
+        ds = run(PRICES[:2], FIRST_COSTS[:1])
+        assert ds.payoffs.dtype == np.float32
+        assert (ds.status == 0).all()
+        assert_allclose(ds.payoffs[0, 0], np.asarray(cournot_answer(50.0, (5.0, 10.0, 10.0))) ** 2, rtol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ({}, ("grid is empty", "at least one")),
+        ({"a": []}, ("grid['a']", "(0,)", "at least one value")),
+        ({"a": 1.0}, ("grid['a']", "one-dimensional")),
+        ({"a": [[1.0]]}, ("grid['a']", "(1, 1)")),
+        ({"a": [1.0, float("nan")]}, ("grid['a']", "not a number")),
+    ],
+)
+def test_bad_grids_are_named(grid, words):
+    with pytest.raises(ValueError, match="grid") as error:
+        sweep(Broken, grid, progress=False)
+    assert all(word in str(error.value) for word in words)
