@@ -1,2 +1,134 @@
-def main():
-    pass
+"""The command ``nashgrid``."""
+
+import argparse
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand; bad input is one line on standard error and exit status 2."""
+    parser = argparse.ArgumentParser(prog="nashgrid", description="Certified equilibria of the restriction game.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    impact = commands.add_parser("impact", help="what the restriction does: open, Nash, concerted, planner side by side")
+    impact.add_argument("--calibration", help="a calibration by name, e.g. 2025 (default: the default world)")
+    impact.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a parameter; repeatable")
+    impact.add_argument("--out", type=Path, help="folder for impact.nc and the figures")
+    impact.add_argument("--json", action="store_true", help="the Dataset as JSON on standard output, and nothing else")
+    options = parser.parse_args(arguments)
+    try:
+        return _impact(options)
+    except (ValueError, OSError) as error:
+        print(f"nashgrid: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _impact(options: argparse.Namespace) -> int:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from rich.console import Console
+
+    from games.restriction import RestrictionGame, impact
+    from games.restriction.figures import draw
+    from games.restriction.incumbents import calibration
+
+    settings = calibration(options.calibration) if options.calibration else {}
+    game = RestrictionGame(**(settings | dict(_setting(text) for text in options.set)))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        ds = impact(game, progress=lambda message: status.update(f"{message} ..."))
+    ds.attrs["calibration"] = options.calibration or "default world"
+    ds.attrs["changes"] = " ".join(options.set)
+    if options.out:
+        target = options.out / "impact.nc"
+        part = target.with_suffix(".part")
+        ds.to_netcdf(part, engine="h5netcdf")
+        part.replace(target)
+        draw(ds, options.out)
+    if options.json:
+        print(json.dumps(_jsonable(ds.to_dict())))
+    else:
+        _print(ds)
+        if options.out:
+            print(f"\nwritten to {options.out}: impact.nc, outcomes and mixes (.pdf, .png)")
+    return 0
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not sign or not name or not value:
+        raise ValueError(f"--set {text!r}: write NAME=VALUE, for instance --set rho=inf")
+    try:
+        return name.strip(), ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        pass
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        return name.strip(), tuple(value.split(",")) if "," in value else value
+
+
+def _jsonable(value: Any) -> Any:
+    """Standard JSON has no NaN: it becomes null."""
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _jsonable(value.tolist())
+    return None if isinstance(value, float) and value != value else value
+
+
+# what the tables show: the dimension that makes rows, and for each row the variables
+BLOCKS = (
+    ("Incumbents", "incumbent", ("restriction", "incumbent_payoff", "incumbent_use")),
+    ("Challengers", "challenger", ("mix", "challenger_payoff", "challenger_use", "sovereign_lag", "effort", "fee")),
+    ("Blocs", "bloc", ("knowledge", "consumer_surplus", "profits", "subsidies", "bloc_welfare", "world_share",
+                       "home_sourced", "share_abroad")),
+    ("World", None, ("welfare", "frontier_speed", "deployment", "mean_lag", "relative_quality", "open_lag", "hhi_inside",
+                     "hhi_total", "incumbents_share", "fringe_use", "labs_near_frontier", "tiering", "duplicated_cost",
+                     "total_effort", "home_sourced_world", "lost_knowledge", "num_stacks")),
+    ("Certificates", None, ("max_regret", "epsilon", "certificate", "status", "objective")),
+)  # fmt: skip
+
+
+def _print(ds) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from solver import Status
+
+    console = Console(width=max(100, Console().width))
+    for title, dimension, names in BLOCKS:
+        table = Table(title=title, title_justify="left", title_style="bold")
+        table.add_column("")
+        for column in ds.column.values:
+            table.add_column(column, justify="right")
+        for label in [None] if dimension is None else ds[dimension].values:
+            for name in names:
+                row = ds[name] if label is None else ds[name].sel({dimension: label})
+                rest = [d for d in row.dims if d != "column"]
+                flat = row.stack(row=rest) if rest else row.expand_dims(row=[None])
+                for key in flat.row.values:
+                    values = flat.sel(row=key).values if rest else row.values
+                    about = "" if not rest else f" {' '.join(map(str, key))}"
+                    head = f"{label}: " if label is not None else ""
+                    if name == "status":
+                        values = [Status(int(v)).name for v in values]
+                    table.add_row(f"{head}{name}{about}", *[v if isinstance(v, str) else f"{v:.4g}" for v in values])
+        console.print(table)
+    console.print("[bold]From each start, the equilibrium reached[/bold]")
+    for start in ds.start.values:
+        one = ds.sel(start=start)
+        r = ", ".join(f"{v:.4f}" for v in one.start_restriction.values.ravel())
+        console.print(f"  r = {start:g}: {one.start_column.item()} ({r}), {Status(int(one.start_status)).name}")
+    console.print(f"[dim]mode {ds.attrs['mode']}, timing {ds.attrs['timing']}; regrets in bn $/year[/dim]")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -173,6 +173,9 @@ def _implicit(primals, tangents, *, max_steps, memory, accelerate, lanes):
         return fa[0](value, fa[1])
 
     _, pushed = eqx.filter_jvp(through_args, ((function, args),), ((d_function, d_args),))
+    pushed = jax.tree.map(
+        lambda t, v: jnp.zeros_like(v) if t is None else t, pushed, value, is_leaf=lambda leaf: leaf is None
+    )
     operator = lx.FunctionLinearOperator(
         lambda v: jax.tree.map(jnp.subtract, v, jax.jvp(lambda x: function(x, args), (value,), (v,))[1]),
         jax.eval_shape(lambda: value),

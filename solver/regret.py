@@ -20,7 +20,7 @@ from solver.game import AbstractGame, Profile, checked_profile, pad
 from solver.solution import Certificate
 from solver.spaces import Box, Simplex
 
-NODES = 9  # a panel
+NODES = 17  # a panel
 FINE = 65  # points at which a panel's interpolant is compared
 
 
@@ -97,7 +97,7 @@ def _best(table: Array, own: Array, points: Array, values: Array, error: Array) 
     best, top = values.argmax(axis=1), values.max(axis=1)
     better = top > own
     strategy = jnp.where(better[:, None], points[jnp.arange(len(own)), best], table)
-    gain = jnp.where(jnp.isfinite(values).all(axis=1), top - own, jnp.nan)
+    gain = jnp.where(jnp.isfinite(values).all(axis=1), jnp.maximum(top - own, 0), jnp.nan)
     return Deviation(strategy, gain, error, top - values.min(axis=1), own)
 
 
@@ -165,7 +165,7 @@ def _peaks(space: Box, strategy: Array, values: Array, top: Array, width: int) -
         shift = jnp.where(bend < 0, (left - right) / (2 * jnp.where(bend < 0, bend, -1.0)), 0.0)
         peak = jnp.asarray(fine)[at] + jnp.clip(shift, -1, 1) * (fine[1] - fine[0])
         points.append(start + (low + (high - low) * (peak + 1) / 2)[:, None] * direction)
-        tail = jnp.abs(coefficients[:, -2:]).sum(axis=1) * NODES / 2
+        tail = jnp.abs(coefficients[:, -4:]).sum(axis=1) * NODES / 2
         tail = jnp.where(high > low, tail, 0.0)
         errors.append(jnp.clip(curve.max(axis=1) + tail - top, 0, None))
     peaks = jnp.concatenate(points)

@@ -10,10 +10,9 @@ import numpy as np
 from jax import Array
 
 from games.restriction.incumbents import RestrictionGame
-from games.restriction.outcomes import label, measures
+from games.restriction.outcomes import label, measures, welfare_accounts
 from solver.algorithms.best_response import BestResponse
 from solver.game import AbstractGame, Profile
-from solver.regret import regret
 from solver.solution import Solution, Status
 from solver.solve import solve
 from solver.spaces import Box
@@ -40,9 +39,9 @@ class Collective(AbstractGame):
         return (Box(jnp.zeros(size), jnp.ones(size)),)
 
     def payoffs(self, profile: Profile) -> Array:
-        found = measures(self.game, tuple(profile[0].reshape(len(self.game.players), -1)))
-        value = self.profit_weight @ found["incumbent_payoff"] + self.welfare_weight @ found["bloc_welfare"]
-        return value[None]
+        play = self.game.followers(tuple(profile[0].reshape(len(self.game.players), -1)))
+        welfare = welfare_accounts(self.game.parameters, play)["bloc_welfare"]
+        return (self.profit_weight @ play.incumbent_payoff + self.welfare_weight @ welfare)[None]
 
 
 def impact(game: RestrictionGame, *, progress: Callable[[str], Any] = lambda message: None) -> "xarray.Dataset":
@@ -58,7 +57,9 @@ def impact(game: RestrictionGame, *, progress: Callable[[str], Any] = lambda mes
         ``start_status``.
     """
     progress("Nash equilibria")
-    nash = _nash(game, jnp.asarray(STARTS))
+    # a fourth lane takes no step: it measures what an incumbent would gain by leaving r = 0
+    found = _nash(game, jnp.asarray([*STARTS, 0.0]), jnp.asarray([200, 200, 200, 0]))
+    nash, unrestricted = (jax.tree.map(lambda x, at=at: x[at], found) for at in (slice(0, len(STARTS)), -1))
     progress("concerted optimum and planners")
     names, best = _collective(game)
     chosen, columns_of_starts = _distinct(nash)
@@ -79,16 +80,16 @@ def impact(game: RestrictionGame, *, progress: Callable[[str], Any] = lambda mes
     axis = ("common_restriction", grid, {"long_name": "common restriction", "units": "1"})
     curves = label(game, {k: v[:CURVE] for k, v in table.items()}, {"common_restriction": axis})
     ds = ds.merge(curves.rename({name: f"{name}_curve" for name in curves.data_vars}))
-    return _with_evidence(ds, game, nash, chosen, columns_of_starts, names, best)
+    return _with_evidence(ds, game, nash, unrestricted, chosen, columns_of_starts, names, best)
 
 
 @eqx.filter_jit
-def _nash(game: RestrictionGame, starts: Array) -> Solution:
-    def one(value):
+def _nash(game: RestrictionGame, starts: Array, max_steps: Array) -> Solution:
+    def one(value, steps):
         start = tuple(jnp.full(game.num_channels, value) for _ in game.players)
-        return solve(game, BestResponse(), start=start, throw=False)
+        return solve(game, BestResponse(), start=start, max_steps=steps, throw=False)
 
-    return jax.vmap(one)(starts)
+    return jax.vmap(one)(starts, max_steps)
 
 
 @eqx.filter_jit
@@ -139,10 +140,9 @@ def _distinct(nash: Solution) -> tuple[list[int], list[int]]:
     return chosen, where
 
 
-def _with_evidence(ds, game, nash, chosen, where, names, best) -> "xarray.Dataset":
+def _with_evidence(ds, game, nash, unrestricted, chosen, where, names, best) -> "xarray.Dataset":
     columns = ds.column.values.tolist()
-    zero = tuple(jnp.zeros(game.num_channels) for _ in game.players)
-    regrets = {"open": float(_regret(game, zero).max())}
+    regrets = {"open": float(unrestricted.max_regret)}
     status = {"open": int(Status.converged) if bool(ds.stage_converged.sel(column="open")) else int(Status.uncertified)}
     epsilon = {}
     objective = {"open": "none: r = 0 is imposed"}
@@ -178,6 +178,3 @@ def _kind(column: str, nash: Solution, best: Solution) -> str:
     if column in ("open", "concerted_common"):
         return "none"
     return best.certificate.kind
-
-
-_regret = eqx.filter_jit(regret)

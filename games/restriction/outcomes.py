@@ -84,7 +84,7 @@ def measures(game: RestrictionGame, profile: Profile) -> dict[str, Array]:
         "stage_residual": play.residual,
         "stage_converged": play.converged,
     }
-    return found | _welfare(p, play) | _use(p, play) | _programmes(p, play)
+    return found | welfare_accounts(p, play) | _use(p, play) | _programmes(p, play)
 
 
 def sovereign_lag(play: Play) -> Array:
@@ -97,7 +97,8 @@ def _members(names: tuple[str, ...], blocs: tuple[str, ...]) -> Array:
     return jnp.asarray(np.array([[name == bloc for name in names] for bloc in blocs], dtype=float).reshape(len(blocs), -1))
 
 
-def _welfare(p: Parameters, play: Play) -> dict[str, Array]:
+def welfare_accounts(p: Parameters, play: Play) -> dict[str, Array]:
+    """Surplus, profits, subsidies and welfare by bloc, and the world's welfare."""
     surplus = _members(p.cell_region, p.blocs) @ (p.mass / p.price_sensitivity * play.log_aggregate)
     challengers = (play.mix * play.payoff).sum(axis=1)
     profits = _members(p.incumbent_bloc, p.blocs) @ play.incumbent_payoff

@@ -80,7 +80,7 @@ class BestResponse(eqx.Module):
             last_g=g,
             num_steps=state.num_steps + 1,
             cycle=cycle.astype(jnp.int32),
-            calm=_calm(move, state.move, tolerance).astype(jnp.int32),
+            calm=(_calm(move, state.move, tolerance) & (inner <= tolerance)).astype(jnp.int32),
         )
 
     def terminated(self, state: "State", tolerance: Array) -> Array:

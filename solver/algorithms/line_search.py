@@ -122,5 +122,5 @@ def _interpolate(values: Array, ends: tuple[Array, Array]) -> tuple[Array, Array
         u = jnp.clip(jnp.where(d2 < 0, u - d1 / jnp.where(d2 < 0, d2, -1.0), u), left, right)
     basis = jnp.cos(jnp.arange(NODES) * jnp.arccos(jnp.clip(u, -1, 1))[:, None])
     height = jnp.maximum((coefficients * basis).sum(axis=1), curve.max(axis=1))
-    error = jnp.abs(coefficients[:, -2:]).sum(axis=1)
+    error = jnp.abs(coefficients[:, -4:]).sum(axis=1) * NODES / 2
     return ends[0] + (ends[1] - ends[0]) * (u + 1) / 2, height, error

@@ -37,7 +37,9 @@ BAD = {
     "unknown segment": ({"cell_region": ("US",), "cell_segment": ("Q",)}, "cell_segment", "'Q'", "G"),
     "unknown member": ({"consortium": ("TW 9",)}, "consortium", "'TW 9'", "challengers"),
     "no incumbent": ({"incumbent_bloc": ()}, "incumbent_bloc", "empty", "at least one"),
-    "cells of two lengths": ({"cell_region": ("US", "CN"), "cell_segment": ("G",)}, "cell_region", "2 cells", "give both"),
+    "cells of two lengths": (
+        {"cell_region": ("US", "CN"), "cell_segment": ("G",)}, "cell_region", "2 cells", "give both",
+    ),
     "a bloc without defaults": (
         {"blocs": ("US", "CN", "TW", "IN"), "challenger_bloc": ("CN", "IN")}, "absorption", "'IN'", "pass absorption",
     ),

@@ -175,7 +175,7 @@ def test_prices_do_not_depend_on_the_start(market):
 
 @pytest.mark.parametrize("market", MARKETS)
 def test_profit_gradients_vanish(market):
-    """Central differences of each product's profit in its own markup, rivals' prices fixed; wholesale income included."""
+    """Central differences of each product's profit in its own markup, rivals' fixed; wholesale income included."""
     m, t, mix, prices, _ = solved(**market)
 
     def incumbents_profit(q):

@@ -26,7 +26,7 @@ def drawn(row):
 
 @pytest.mark.parametrize("row", PRIOR, ids=lambda row: f"{row.parameter} {row.group or ''}")
 def test_distribution(row):
-    """All members share the draw; it fills its range evenly (Kolmogorov's distance, 1 in 10,000), with its mass at 0."""
+    """All members share the draw; it fills its range evenly (Kolmogorov's distance), with its mass at 0."""
     values = drawn(row)
     np.testing.assert_allclose(values, values[:, :1].repeat(values.shape[1], 1), rtol=1e-14)
     x = np.sort(values[:, 0])

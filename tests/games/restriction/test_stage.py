@@ -10,7 +10,8 @@ from scipy.special import softmax
 from games.restriction import RestrictionGame
 from games.restriction.challengers import solve_stage
 from games.restriction.demand import market, types
-from games.restriction.frontier import fast_play, play_at_mix
+from games.restriction.frontier import _books, play_at_mix
+from games.restriction.parameters import array_fields
 from games.restriction.prior import batch, draw_worlds, world
 from games.restriction.strategies import cost_share
 
@@ -21,6 +22,11 @@ DRAWS = draw_worlds(200, seed=7)
 @eqx.filter_jit
 def play(game, restriction):
     return game.followers(tuple(restriction))
+
+
+@eqx.filter_jit
+def settled(p, restriction):
+    return solve_stage(p, market(p, restriction, jnp.ones(())), tolerance=1e-12).value
 
 
 @eqx.filter_jit
@@ -54,10 +60,8 @@ def test_knowledge_that_needs_no_copying():
     """λ0 = 1, χ_C = 0: no lag moves with r, and whoever restricts pays for it: r = 0 is a best reply to anything."""
     game = RestrictionGame(outside_knowledge=1, client_degradation=0, query_price=0.1)
     free, tight = play(game, 0 * R), play(game, R)
-    for name in ("pool", "open_lag", "lag_at_rest", "client_lag"):
-        if name != "client_lag":  # the tighter licensor still loses no clients, as χ_C = 0
-            close(getattr(tight.market, name), getattr(free.market, name), 1e-13)
-    close(tight.market.client_lag, free.market.client_lag, 1e-13)
+    for name in ("pool", "open_lag", "lag_at_rest", "client_lag", "licence"):
+        close(getattr(tight.market, name), getattr(free.market, name), 1e-13)
     for i in range(3):
         for own in (0.2, 1.0):
             deviated = play(game, R.at[i].set(own)).incumbent_payoff[i]
@@ -79,7 +83,7 @@ def test_without_challengers():
 def test_one_incumbent_owns_the_licences():
     """I = 1: the licence is its own in every cell, and its joint profit is its profit for every κ and ρ."""
     outcomes = [
-        RestrictionGame(incumbent_bloc=("US",), cooperation=kappa, rho=rho).payoffs((jnp.asarray([0.4]),))
+        play(RestrictionGame(incumbent_bloc=("US",), cooperation=kappa, rho=rho), jnp.asarray([[0.4]])).incumbent_payoff
         for kappa, rho in ((0.0, 1.0), (1.0, 7.0), (0.5, np.inf))
     ]
     for other in outcomes[1:]:
@@ -100,15 +104,16 @@ def test_one_challenger_fast_is_near_exact(bloc, r):
 def test_fast_is_near_exact():
     """On three draws at r = 0.75 within 0.13, the largest gap known of 144 draws."""
     for i in (3, 4, 5):
-        mixes = [play(RestrictionGame(**world(DRAWS, i), mode=mode), jnp.full((3, 1), 0.75)).mix for mode in ("fast", "exact")]
+        games = (RestrictionGame(**world(DRAWS, i), mode=mode) for mode in ("fast", "exact"))
+        mixes = [play(game, jnp.full((3, 1), 0.75)).mix for game in games]
         assert np.abs(mixes[0] - mixes[1]).max() < 0.13
 
 
 def test_defining_equations(drawn):
-    """P = softmax(π/σ), the effort's closed form and clip, and every price's first-order condition, product by product."""
+    """P = softmax(π/σ), the effort's closed form and clip, and every price's first-order condition."""
     for game in drawn:
         p = jax.tree.map(np.asarray, game.parameters)
-        m, s = (lambda m: (m, solve_stage(game.parameters, m).value))(market(game.parameters, R, jnp.ones(())))
+        m, s = market(game.parameters, R, jnp.ones(())), settled(game.parameters, R)
         mix, x, mu_i, mu_j = (np.asarray(v) for v in (s.mix, s.effort, *s.prices))
         g_j = np.asarray(types(game.parameters, m, s.effort)) * np.exp(-mu_j)
         g_i = np.asarray(m.incumbent_type) * np.exp(-mu_i)
@@ -133,10 +138,7 @@ def test_defining_equations(drawn):
         close(mix, softmax(pi / p.sigma, axis=1), 1e-6)
 
 
-PER_CHALLENGER = (
-    "absorption starting_lag effort_cost programme_cost subsidy sovereign_cost niche_client niche_sovereign niche_applied "
-    "applied_penalty home_trust client_cost applied_cost client_programme_cost applied_programme_cost"
-).split()
+PER_CHALLENGER = [item.name for item in array_fields() if item.metadata["axes"] == ("challenger",)]
 
 
 def test_permutations_permute(default):
@@ -175,37 +177,47 @@ def test_draws_converge_and_batches_agree(r):
     assert lanes.converged.all(), np.flatnonzero(~np.asarray(lanes.converged))
     assert float(lanes.residual.max()) <= 1e-8
     few = {name: values[:8] for name, values in DRAWS.items()}
-    mapped = jax.vmap(lambda w: _alone(RestrictionGame(**w).parameters, jnp.full((3, 1), r)))(few)
+    mapped = alone(few, jnp.full((3, 1), r))
     jax.tree.map(lambda a, b: close(np.moveaxis(a, 0, -1), b[..., :8], 1e-6), mapped, lanes.value)
 
 
 @jax.jit
-def _alone(p, r):
-    return solve_stage(p, market(p, r, jnp.ones(()))).value
+def alone(worlds, r):
+    def one(keywords):
+        p = RestrictionGame(**keywords).parameters
+        return solve_stage(p, market(p, r, jnp.ones(()))).value
+
+    return jax.vmap(one)(worlds)
 
 
 def test_single_precision_against_double(default):
     game = jax.tree.map(lambda x: x.astype(jnp.float32), RestrictionGame())
     m = market(game.parameters, R.astype(jnp.float32), jnp.ones((), jnp.float32))
-    found = solve_stage(game.parameters, m, tolerance=1e-4)
+    found = eqx.filter_jit(solve_stage)(game.parameters, m, tolerance=1e-4)
     assert found.value.mix.dtype == jnp.float32
     assert bool(found.converged)
     np.testing.assert_allclose(found.value.mix, default.mix, atol=2e-4)
     np.testing.assert_allclose(found.value.effort, default.effort, atol=2e-4)
 
 
-SMOOTH = ("sigma", "rho", "absorption", "effort_cost", "base_value", "outside_knowledge", "fee_share", "wholesale_price", "pool")
+SMOOTH = ("sigma", "rho", "absorption", "effort_cost", "base_value", "outside_knowledge", "wholesale_price", "pool")
+
+
+def compare(got, up, down, step, **tolerances):
+    """Derivatives against central differences."""
+    for g, u, d in zip(*map(jax.tree.leaves, (got, up, down)), strict=True):
+        np.testing.assert_allclose(g, (u - d) / (2 * step), **tolerances)
 
 
 @eqx.filter_jit
-def stage_and_slope(p, dp, r):
-    """What the stage settles (mix, effort, markups), and its derivative along dp."""
+def slope_of_stage(p, dp, r):
+    """The derivative of mix, effort and markups along dp."""
 
-    def settled(p):
+    def outcome(p):
         s = solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-12).value
         return s.mix, s.effort, s.prices
 
-    return eqx.filter_jvp(settled, (p,), (dp,))
+    return eqx.filter_jvp(outcome, (p,), (dp,))[1]
 
 
 @pytest.mark.parametrize("name", SMOOTH)
@@ -213,11 +225,12 @@ def test_derivatives_of_the_stage(name):
     p = RestrictionGame().parameters
     zero = jax.tree.map(jnp.zeros_like, p)
     direction = eqx.tree_at(lambda q: getattr(q, name), zero, jnp.ones_like(getattr(p, name)))
-    _, got = stage_and_slope(p, direction, R)
+    got = slope_of_stage(p, direction, R)
     step = 1e-5 * float(jnp.max(jnp.abs(getattr(p, name))))
-    up, down = (stage_and_slope(jax.tree.map(lambda a, d, h=h: a + h * d, p, direction), zero, R)[0] for h in (step, -step))
+    up, down = (settled(jax.tree.map(lambda a, d, h=h: a + h * d, p, direction), R) for h in (step, -step))
+    up, down = ((s.mix, s.effort, s.prices) for s in (up, down))
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(got)) > 1e-5
-    jax.tree.map(lambda g, u, d: np.testing.assert_allclose(g, (u - d) / (2 * step), rtol=1e-5, atol=1e-7), got, up, down)
+    compare(got, up, down, step, rtol=1e-5, atol=1e-7)
 
 
 def test_reverse_mode_of_the_stage():
@@ -249,7 +262,7 @@ def test_forward_derivatives_of_the_whole_outcome(drawn, name):
     _, got = jax.jvp(outcome, (at,), (jnp.ones_like(at),))
     step = 1e-4
     up, down = outcome(at + step), outcome(at - step)
-    jax.tree.map(lambda g, u, d: np.testing.assert_allclose(g, (u - d) / (2 * step), rtol=1e-3, atol=1e-5), got, up, down)
+    compare(got, up, down, step, rtol=1e-3, atol=1e-5)
 
 
 def test_timings():
@@ -257,29 +270,27 @@ def test_timings():
     observed, simultaneous = RestrictionGame(), RestrictionGame(timing="simultaneous")
     profile, deviated = tuple(R), tuple(R.at[0].set(0.9))
     followed = play(observed, R)
-    held = play_at_mix(observed.parameters, R, followed.mix, exact=False)
+    held = eqx.filter_jit(play_at_mix)(observed.parameters, R, followed.mix, exact=False)
     for name in ("effort", "incumbent_payoff", "incumbent_markup", "challenger_share", "payoff"):
         close(getattr(held, name), getattr(followed, name), 1e-6)
-    close(simultaneous.committed_payoffs(profile, profile), observed.payoffs(profile), 1e-6)
-    gap = simultaneous.committed_payoffs(profile, deviated) - observed.committed_payoffs(profile, deviated)
+    committed = eqx.filter_jit(lambda game, at, to: game.committed_payoffs(at, to))
+    close(committed(simultaneous, profile, profile), followed.incumbent_payoff, 1e-6)
+    gap = committed(simultaneous, profile, deviated) - committed(observed, profile, deviated)
     assert float(jnp.abs(gap).max()) > 1e-3
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.6])
 def test_return_to_moving_the_frontier(margin):
-    """MR is d/dγ of the incumbents' product profits at fixed prices, mixes and rivals' efforts, where wholesale earns too.
+    """MR is d/dγ of the incumbents' profits, wholesale included, at fixed prices, mixes and efforts.
 
-    MR sums each incumbent's own gain from its own better product against everyone's in the market, so moving γ shifts the
-    value of every incumbent's product alone, and the copies' lags with it.
+    All products gain βY/2 on the outside good, and what copies falls behind by D; licences sell in the same proportion.
     """
     game = RestrictionGame(wholesale_price=1.0 + margin)
     p = game.parameters
-    m = market(p, R, jnp.ones(()))
-    s = solve_stage(p, m, tolerance=1e-12).value
-    at_rest = fast_play(p, R)
+    m, s = market(p, R, jnp.ones(())), settled(p, R)
 
+    @jax.jit
     def profit(gamma):
-        """(M/α) μ_i s_i of all, summed: the outside option stands still, the rest moves by its own law."""
         now = market(p, R, gamma)
         g_i = now.incumbent_type * jnp.exp(-s.prices.incumbent)
         sold = s.mix[:, :, None] * types(p, now, s.effort) * jnp.exp(-s.prices.challenger)
@@ -288,9 +299,6 @@ def test_return_to_moving_the_frontier(margin):
         return (m.scale * (s.prices.incumbent * g_i / H + m.wholesale * clients)).sum(axis=1)
 
     step = 1e-5
-    del at_rest
     slopes = (profit(1.0 + step) - profit(1.0 - step)) / (2 * step)
-    from games.restriction.frontier import _books
-
     got = _books(p, m, s, s.mix).return_
     assert float(got) == pytest.approx(float(slopes.sum()), rel=1e-6)
