@@ -12,9 +12,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; bad input is one line on standard error and exit status 2."""
     parser = argparse.ArgumentParser(prog="nashgrid", description="Certified equilibria of the restriction game.")
     commands = parser.add_subparsers(dest="command", required=True)
-    impact = commands.add_parser("impact", help="what the restriction does: open, Nash, concerted, planner side by side")
+    impact = commands.add_parser(
+        "impact", help="what the restriction does: open, Nash, concerted, planner side by side"
+    )
     impact.add_argument("--calibration", help="a calibration by name, e.g. 2025 (default: the default world)")
-    impact.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a parameter; repeatable")
+    impact.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a parameter; repeatable"
+    )
     impact.add_argument("--out", type=Path, help="folder for impact.nc and the figures")
     impact.add_argument("--json", action="store_true", help="the Dataset as JSON on standard output, and nothing else")
     options = parser.parse_args(arguments)
@@ -103,12 +107,12 @@ def _print(ds) -> None:
 
     from solver import Status
 
-    console = Console(width=max(100, Console().width))
+    console = Console(width=max(160, Console().width), highlight=False)
     for title, dimension, names in BLOCKS:
         table = Table(title=title, title_justify="left", title_style="bold")
-        table.add_column("")
+        table.add_column("", no_wrap=True)
         for column in ds.column.values:
-            table.add_column(column, justify="right")
+            table.add_column(column.replace("_", " "), justify="right")
         for label in [None] if dimension is None else ds[dimension].values:
             for name in names:
                 row = ds[name] if label is None else ds[name].sel({dimension: label})

@@ -17,10 +17,10 @@ at a price of zero, so that a firm's profit is concave in its own quantity every
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from solver import AbstractGame, Box, LeaderFollower
 
@@ -33,7 +33,7 @@ def checked(name: str, value: Any, low: float = 0.0, high: float = np.inf, *, st
     :raises ValueError: if it is not a number in [low, high] (above ``low`` if ``strict``).
     """
     array = jnp.asarray(value, jnp.result_type(float))
-    if isinstance(array, jax.core.Tracer):
+    if isinstance(array, Tracer):
         return array
     inside = array.ndim == 0 and (low < array if strict else low <= array) and array <= high
     if not inside:
@@ -46,7 +46,7 @@ def checked(name: str, value: Any, low: float = 0.0, high: float = np.inf, *, st
 def market(a: Any, b: Any, c: Any, names: tuple[str, str] = ("c", "a")) -> tuple[Array, Array, Array]:
     """The three numbers of a linear market, checked: b > 0 and 0 <= c < a, both finite."""
     slope, cost = checked("b", b, high=1e300, strict=True), checked(names[0], c, high=1e300)
-    low = 0.0 if isinstance(cost, jax.core.Tracer) else float(cost)
+    low = 0.0 if isinstance(cost, Tracer) else float(cost)
     return checked(names[1], a, low, 1e300, strict=True), slope, cost
 
 
@@ -234,7 +234,7 @@ class AspremontJacquemin(LeaderFollower):
         if len(self.players) != 2:
             raise ValueError(f"players = {self.players}: the model has two firms")
         bend = self.gamma - self._least_gamma()
-        if not isinstance(bend, jax.core.Tracer) and not bend > 0:
+        if not isinstance(bend, Tracer) and not bend > 0:
             least = float(self._least_gamma())
             raise ValueError(f"gamma = {gamma}: research pays without bound; give more than {least:.6g}")
 

@@ -20,10 +20,10 @@ with L the power mean of the leaks, falls on the left and rises on the right in 
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from games.oligopoly import checked, cooperate, named
 from games.restriction.knowledge import power_mean
@@ -116,7 +116,7 @@ class PublicGood(AbstractGame):
 
         :raises ValueError: for a finite ρ.
         """
-        if not isinstance(self.rho, jax.core.Tracer) and not np.isinf(self.rho):
+        if not isinstance(self.rho, Tracer) and not np.isinf(self.rho):
             raise ValueError(f"rho = {self.rho}: the weakest link is rho = inf; use closed_form()")
         weight = self._weight()
         value, step, rhat = self.benefit * weight, self.threshold_benefit * weight, self.threshold

@@ -3,10 +3,10 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from solver.game import AbstractGame, Profile
 from solver.spaces import Simplex
@@ -29,7 +29,7 @@ class NormalForm(AbstractGame):
             raise ValueError(
                 f"payoff_array has shape {array.shape}: with n players it should be (n, actions of 1, ..., actions of n)"
             )
-        if not isinstance(array, jax.core.Tracer) and not np.isfinite(array).all():
+        if not isinstance(array, Tracer) and not np.isfinite(array).all():
             raise ValueError("payoff_array holds a value that is not finite")
         names = players or tuple(f"player {i + 1}" for i in range(array.shape[0]))
         if len(names) != array.shape[0]:

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 
 from solver.algorithms.best_response import BestResponse
 from solver.game import AbstractGame, Profile, checked_profile, midpoint
@@ -75,7 +76,7 @@ def checked_tolerance(tolerance: float | Array | None) -> Array:
     double = dtype == jnp.float64
     if tolerance is None:
         tolerance = 1e-8 if double else 1e-4
-    if not isinstance(tolerance, jax.core.Tracer):
+    if not isinstance(tolerance, Tracer):
         if not tolerance > 0:
             raise ValueError(f"tolerance = {tolerance} must be positive")
         if tolerance < 100 * jnp.finfo(dtype).eps:
@@ -131,7 +132,7 @@ def finish(game, algorithm, state, tolerance) -> Solution:
 
 
 def _raise_unless_converged(solution: Solution) -> Solution:
-    if isinstance(solution.status, jax.core.Tracer):
+    if isinstance(solution.status, Tracer):
         return eqx.error_if(
             solution, ~solution.converged, "solve found no equilibrium here; use throw=False and read the status"
         )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 
 class Box(eqx.Module):
@@ -21,7 +22,7 @@ class Box(eqx.Module):
     def __init__(self, lower: Any, upper: Any):
         low, high = (jnp.atleast_1d(jnp.asarray(bound, jnp.result_type(float))) for bound in (lower, upper))
         self.lower, self.upper = jnp.broadcast_arrays(low, high)
-        if not any(isinstance(bound, jax.core.Tracer) for bound in (low, high)):
+        if not any(isinstance(bound, Tracer) for bound in (low, high)):
             if not (np.isfinite(low).all() and np.isfinite(high).all()):
                 raise ValueError(f"Box: lower = {lower} and upper = {upper} must be finite numbers")
             if (np.asarray(low) > np.asarray(high)).any():

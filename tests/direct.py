@@ -189,6 +189,7 @@ def settle(w, actions=None, *, damping=0.5, tolerance=1e-12, max_rounds=4000):
         pairs = [(mu_i, new_i), (mu_c, new_c), (x, new_x), (P, new_P if actions is None else P)]
         gap = max(np.abs(new - old).max(initial=0) for old, new in pairs)
         if gap <= tolerance:
+            P = pairs[-1][1]  # the reply: a mix damped from 1/3 is wrong where a probability is below the tolerance
             found = {"mix": P, "effort": x, "markup_i": mu_i, "markup_c": mu_c, "H": H, "S_C": S_C}
             return SimpleNamespace(**found, gross=gross, payoff=payoff, fee=fee, subsidy=subsidy)
         mu_i, mu_c, x, P = (old + damping * (new - old) for old, new in pairs)
@@ -268,6 +269,7 @@ def exact_stage(p, restriction, gamma=1.0, *, damping=0.5, tolerance=1e-12, max_
         gross = _given_own_action(markets, mix, lambda s, j, a: s.gross[j, a])
         reply, net, fee = choice(p, gross)
         if np.abs(reply - mix).max(initial=0) <= tolerance:
+            mix = reply
             break
         mix = mix + damping * (reply - mix)
     else:

@@ -8,7 +8,8 @@ With types :math:`t_f = e^{v_f - \alpha c_f}` and markups :math:`\mu_f = \alpha(
     \mu_{ja} = \frac{1}{1 - s_{ja}}\ \text{(a challenger)}
 
 (Nocke and Schutz 2018). A challenger weighing action a sees the others' expected aggregate and its own product in full:
-:math:`H_{ja} = H - \sum_{a'} P_{ja'} t_{ja'} e^{-\mu_{ja'}} + t_{ja} e^{-\mu_{ja}}`. With 0/1 mixes this is the realised market.
+:math:`H_{ja} = H - \sum_{a'} P_{ja'} t_{ja'} e^{-\mu_{ja'}} + t_{ja} e^{-\mu_{ja}}`. With 0/1 mixes this is the realised
+market. The clients' share that licensors serve is taken at the expected H.
 
 Arrays put (incumbent | challenger, strategy), then cell, first; whatever follows is a batch.
 """
@@ -88,7 +89,9 @@ def _incumbent_utility(p: Parameters, R: Array, value: Array) -> Array:
     return value[None] - p.lag_slope[None] * p.incumbent_lag[:, None] + bias - harm - cost
 
 
-def _challenger_utility(p: Parameters, R: Array, value: Array, client_lag: Array, own_lag: Array, open_lag: Array) -> Array:
+def _challenger_utility(
+    p: Parameters, R: Array, value: Array, client_lag: Array, own_lag: Array, open_lag: Array
+) -> Array:
     home, region = _positions(p.challenger_bloc, p.blocs), _positions(p.cell_region, p.blocs)
     lanes = R.ndim - 1
     vertical = np.array([segment == "V" for segment in p.cell_segment], dtype=float)

@@ -1,5 +1,6 @@
 """The figures of ``impact``: outcomes as curves in a common restriction, and each challenger's mix."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,12 +45,23 @@ def _outcomes(ds, plt):
             for column, mark in MARKS.items():
                 at = float(ds.restriction.sel(column=column).mean())
                 value = ds[name].sel(column=column)
-                ax.plot(at, value.sel({lines[0]: label}) if lines else value, mark, color=colour, mfc="white", ms=6)
-        ax.set(xlabel="common restriction r", ylabel=f"{ds[name].attrs['long_name']}\n({ds[name].attrs['units']})")
+                ax.plot(
+                    at,
+                    value.sel({lines[0]: label}) if lines else value,
+                    mark,
+                    color=colour,
+                    mfc="white",
+                    ms=9 if column == "open" else 5,
+                )
+        unit = ds[name].attrs["units"]
+        words = textwrap.fill(ds[name].attrs["long_name"], 26)
+        ax.set(xlabel="common restriction r", ylabel=words if unit == "1" else f"{words}\n({unit})")
         if lines:
             ax.legend(frameon=False, fontsize="small")
     handles = [plt.Line2D([], [], color="k", marker=m, mfc="white", ls="", label=c) for c, m in MARKS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, title="marks at the mean restriction")
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=4, frameon=False, title="marks at the mean restriction"
+    )
     return figure
 
 
@@ -64,7 +76,15 @@ def _mixes(ds, plt):
         for band, hatch in zip(bands, ("", "//", "..", "xx"), strict=False):
             band.set(hatch=hatch, edgecolor="white", linewidth=0.0)
         for column, mark in MARKS.items():
-            ax.plot(float(ds.restriction.sel(column=column).mean()), 1.03, mark, color="k", mfc="white", ms=5, clip_on=False)
+            ax.plot(
+                float(ds.restriction.sel(column=column).mean()),
+                1.03,
+                mark,
+                color="k",
+                mfc="white",
+                ms=8 if column == "open" else 4,
+                clip_on=False,
+            )
         ax.set(title=name, xlim=(0, 1), ylim=(0, 1), xlabel="common restriction r", yticks=np.linspace(0, 1, 5))
     for ax in axes[:, 0]:
         ax.set_ylabel("probability of a strategy")

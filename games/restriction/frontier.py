@@ -122,7 +122,9 @@ def _exact(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
         """E[π_j(a)] over the others' strategies, before the fee, and the probability of every profile."""
         chance = (onehot * mix).sum(axis=2)  # (profile, challenger)
         total = chance.prod(axis=1)
-        others = jnp.stack([jnp.delete(chance, j, axis=1, assume_unique_indices=True).prod(axis=1) for j in range(num)], 1)
+        others = jnp.stack(
+            [jnp.delete(chance, j, axis=1, assume_unique_indices=True).prod(axis=1) for j in range(num)], 1
+        )
         return jnp.einsum("sj,sj,sja->ja", others, gross, onehot), others, total
 
     def net(mix):

@@ -32,7 +32,7 @@ class Collective(AbstractGame):
     game: RestrictionGame
     profit_weight: Array  # (incumbent,)
     welfare_weight: Array  # (bloc,)
-    players: tuple[str, ...] = eqx.field(static=True, default=("collective",))
+    players: tuple[str, ...] = eqx.field(static=True)
 
     def actions(self) -> tuple[Box, ...]:
         size = len(self.game.players) * self.game.num_channels
@@ -100,7 +100,7 @@ def _batch(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
 @eqx.filter_jit
 def _optima(game: RestrictionGame, profit_weight: Array, welfare_weight: Array, starts: Array) -> Solution:
     def one(profit, welfare, value):
-        collective = Collective(game, profit, welfare)
+        collective = Collective(players=("collective",), game=game, profit_weight=profit, welfare_weight=welfare)
         start = (jnp.full(collective.actions()[0].size, value),)
         return solve(collective, BestResponse(accelerate=False), start=start, throw=False)
 
@@ -156,9 +156,13 @@ def _with_evidence(ds, game, nash, unrestricted, chosen, where, names, best) -> 
         objective[name] = "joint profit" if name == "concerted" else "welfare"
     objective["concerted_common"] = f"joint profit, one r for all, best of {CURVE}"
     for name in columns:
-        status.setdefault(name, int(Status.converged) if bool(ds.stage_converged.sel(column=name)) else int(Status.uncertified))
-    ds["max_regret"] = ("column", [regrets.get(c, np.nan) for c in columns], {"long_name": "largest gain from deviating", "units": "bn $/year"})  # fmt: skip
-    ds["epsilon"] = ("column", [epsilon.get(c, np.nan) for c in columns], {"long_name": "certificate: no deviation gains more", "units": "bn $/year"})  # fmt: skip
+        status.setdefault(
+            name, int(Status.converged) if bool(ds.stage_converged.sel(column=name)) else int(Status.uncertified)
+        )
+    evidence = {"max_regret": (regrets, "largest gain from deviating"), "epsilon": (epsilon, "no deviation gains more")}
+    for name, (values, meaning) in evidence.items():
+        attrs = {"long_name": meaning, "units": "bn $/year"}
+        ds[name] = ("column", [values.get(c, np.nan) for c in columns], attrs)
     ds["status"] = ("column", np.array([status[c] for c in columns], np.int8), status_attrs())
     ds["certificate"] = ("column", [_kind(c, nash, best) for c in columns])
     ds["objective"] = ("column", [objective[c] for c in columns])

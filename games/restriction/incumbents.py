@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax import Array
 

@@ -94,7 +94,9 @@ def sovereign_lag(play: Play) -> Array:
 
 def _members(names: tuple[str, ...], blocs: tuple[str, ...]) -> Array:
     """(bloc, name): 1 where it belongs."""
-    return jnp.asarray(np.array([[name == bloc for name in names] for bloc in blocs], dtype=float).reshape(len(blocs), -1))
+    return jnp.asarray(
+        np.array([[name == bloc for name in names] for bloc in blocs], dtype=float).reshape(len(blocs), -1)
+    )
 
 
 def welfare_accounts(p: Parameters, play: Play) -> dict[str, Array]:
@@ -123,7 +125,9 @@ def _use(p: Parameters, play: Play) -> dict[str, Array]:
     total = inside.sum()
     firm = jnp.concatenate([by_incumbent, by_firm.sum(axis=1)])
     american = by_incumbent.sum() + by_firm[:, CLIENT].sum()
-    stacks = jnp.concatenate([american[None], by_firm[:, SOVEREIGN], (by_firm[:, APPLIED].sum() + fringe @ weight)[None]])
+    stacks = jnp.concatenate(
+        [american[None], by_firm[:, SOVEREIGN], (by_firm[:, APPLIED].sum() + fringe @ weight)[None]]
+    )
 
     m = play.market
     lag = (p.incumbent_lag @ incumbents + firms[:, CLIENT].sum(0) * m.client_lag) @ weight
@@ -168,7 +172,9 @@ def _programmes(p: Parameters, play: Play) -> dict[str, Array]:
     cost, chance = play.programme[order], sovereign[order]
     none_dearer = jnp.concatenate([jnp.ones(1), jnp.cumprod(1 - chance)])[: len(chance)]
     duplicated = (chance * cost).sum() - (cost * chance * none_dearer).sum()
-    offered = jnp.concatenate([p.incumbent_lag, jnp.stack([play.market.client_lag.mean()]), lag, play.market.open_lag[None]])
+    offered = jnp.concatenate(
+        [p.incumbent_lag, jnp.stack([play.market.client_lag.mean()]), lag, play.market.open_lag[None]]
+    )
     weights = jnp.concatenate([jnp.ones_like(p.incumbent_lag), play.mix[:, CLIENT].sum()[None], sovereign, jnp.ones(1)])
     mean = (weights * offered).sum() / weights.sum()
     effective_none = pools(p, jnp.zeros_like(p.incumbent_lag))[0]
@@ -201,7 +207,9 @@ def checked_restriction(game: RestrictionGame, restriction: Any) -> Profile:
     if value.ndim == 1:
         value = value[:, None]
     if value.ndim > 2 or (value.ndim and (value.shape[0] != shape[0] or value.shape[1] not in (1, shape[1]))):
-        raise ValueError(f"restriction has shape {np.shape(restriction)}: give a number, {shape[0]} numbers, or shape {shape}")
+        raise ValueError(
+            f"restriction has shape {np.shape(restriction)}: give a number, {shape[0]} numbers, or shape {shape}"
+        )
     if not ((value >= 0) & (value <= 1)).all():
         raise ValueError(f"restriction = {restriction} must lie in [0, 1]")
     return tuple(jnp.asarray(np.broadcast_to(value, shape), jnp.result_type(float)))

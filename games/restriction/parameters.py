@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 STRATEGIES = ("client", "sovereign", "applied", "exit")
 SEGMENTS = ("G", "V")
@@ -27,7 +27,7 @@ def parameter(
     unit: str = "1",
     axes: tuple[str, ...] = (),
     *,
-    default: Any,
+    usual: Any,
     low: float = -math.inf,
     high: float = math.inf,
     open_low: bool = False,
@@ -41,7 +41,7 @@ def parameter(
             "meaning": meaning,
             "unit": unit,
             "axes": axes,
-            "default": default,
+            "default": usual,
             "low": low,
             "high": high,
             "open_low": open_low,
@@ -64,108 +64,6 @@ class Parameters(eqx.Module):
     held is broadcast; a default of several values repeats its last where a bloc has more members.
     """
 
-    incumbent_lag: Array = parameter(
-        "z_i", "lag of an incumbent behind the frontier", "years", INCUMBENT, default=(0.0, 0.05, 0.1), low=0
-    )
-    incumbent_cost: Array = parameter("c_i", "unit cost of an incumbent", "1/α", INCUMBENT, default=1.0, low=0)
-
-    absorption: Array = parameter(
-        "φ", "absorptive speed", "1/year", CHALLENGER, default={"CN": 0.9, "TW": 1.1}, low=0, source="Nelson-Phelps 1966"
-    )
-    starting_lag: Array = parameter(
-        "z0", "lag at the start", "years", CHALLENGER, default={"CN": 0.6, "TW": (0.9, 1.0)}, low=0
-    )
-    effort_cost: Array = parameter(
-        "k", "slope of the marginal cost of research effort", "bn $/year", CHALLENGER,
-        default={"CN": 28.0, "TW": 31.0}, low=0, open_low=True,
-    )  # fmt: skip
-    programme_cost: Array = parameter(
-        "F", "fixed cost of a sovereign programme", "bn $/year", CHALLENGER, default=0.6, low=0
-    )
-    subsidy: Array = parameter(
-        "g", "share of a sovereign programme paid by the state", "1", CHALLENGER,
-        default={"CN": 0.3, "TW": 0.4}, low=0, high=0.999,
-    )  # fmt: skip
-    sovereign_cost: Array = parameter(
-        "c_S", "unit cost of a sovereign model", "1/α", CHALLENGER, default={"CN": 0.8, "TW": 1.0}, low=0
-    )
-
-    bite: Array = parameter(
-        "bite", "share of a restriction that binds in a bloc", "1", BLOC,
-        default={"US": 1.0, "CN": 0.85, "TW": 0.9}, low=0, high=1,
-    )  # fmt: skip
-    outside_knowledge: Array = parameter(
-        "λ0", "share of knowledge that needs no distillation", "1", BLOC, default=0.3, low=0, high=1
-    )
-    home_bias: Array = parameter(
-        "h", "taste of a region for a bloc's products", "utility", ("bloc", "region"), default=HOME_BIAS
-    )
-
-    mass: Array = parameter(
-        "M", "mass of consumers", "bn $/year at α = 1", CELL, default=(30.0, 20.0, 15.0, 10.0, 20.0, 15.0), low=0
-    )
-    price_sensitivity: Array = parameter("α", "price sensitivity", "1/price", CELL, default=1.0, low=0, open_low=True)
-    lag_slope: Array = parameter(
-        "β", "utility lost for a year of lag", "utility/year", CELL, default={"G": 1.0, "V": 0.45}, low=0
-    )
-    base_value: Array = parameter("v̄", "value of a frontier model", "utility", CELL, default={"G": 1.7, "V": 1.6})
-
-    open_absorption: Array = parameter("φ_o", "absorptive speed of the open community", "1/year", default=1.2, low=0)
-    open_effort: Array = parameter("x_o", "research effort of the open community", "1", default=0.4, low=0)
-    open_starting_lag: Array = parameter("z0_o", "lag of the open community at the start", "years", default=0.3, low=0)
-    open_cost: Array = parameter("c_o", "unit cost of the open fringe", "1/α", default=0.5, low=0)
-    open_handicap: Array = parameter("h_o", "distaste for the open fringe", "utility", default=0.0)
-
-    niche_client: Array = parameter("d_C", "niche data of a client in V", "utility", CHALLENGER, default=0.6)
-    niche_sovereign: Array = parameter("d_S", "niche data of a sovereign firm in V", "utility", CHALLENGER, default=0.65)
-    niche_applied: Array = parameter("d_A", "niche data of applied AI in V", "utility", CHALLENGER, default=0.5)
-    applied_penalty: Array = parameter("pen_A", "handicap of applied AI in G", "utility", CHALLENGER, default=0.9)
-    home_trust: Array = parameter("trust", "trust of a region in its sovereign models", "utility", CHALLENGER, default=0.3)
-    client_cost: Array = parameter("c_C", "unit cost of a client above w", "1/α", CHALLENGER, default=0.2, low=0)
-    applied_cost: Array = parameter("c_A", "unit cost of applied AI", "1/α", CHALLENGER, default=0.6, low=0)
-    client_programme_cost: Array = parameter("F_C", "fixed cost of a client", "bn $/year", CHALLENGER, default=0.1, low=0)
-    applied_programme_cost: Array = parameter(
-        "F_A", "fixed cost of applied AI", "bn $/year", CHALLENGER, default=0.3, low=0
-    )
-
-    wholesale_price: Array = parameter("w", "list price of a licence", "1/α", default=1.2, low=0)
-    wholesale_cost: Array = parameter("c_w", "incumbents' cost of serving a client", "1/α", default=1.0, low=0)
-    fee_share: Array = parameter("b_N", "share of a client's surplus taken as a fee", "1", default=0.5, low=0, high=1)
-    query_price: Array = parameter("q", "price of the queries distilled from", "bn $/year", default=0.04, low=0)
-
-    rho: Array = parameter(
-        "ρ", "exponent of the pool of leaks; infinity is the weakest link", "1", default=2.0, low=0, open_low=True,
-        infinite=True,
-    )
-    theta: Array = parameter("θ", "decay of a leak's worth in the leaker's lag", "1/year", default=1.0, low=0)
-    detection_sharing: Array = parameter("s_d", "sharing of detection", "1", default=0.0, low=0, high=1)
-    user_harm: Array = parameter("χ", "harm of a restriction to honest users", "utility", default=0.05, low=0)
-    client_degradation: Array = parameter("χ_C", "lag a restriction adds to licensed tiers", "years", default=0.1, low=0)
-    distrust: Array = parameter("τ", "distrust of a restricting incumbent abroad", "utility", default=0.07)
-    client_distrust: Array = parameter("τ_C", "distrust of clients abroad", "utility", default=0.0)
-    enforcement_cost: Array = parameter(
-        "c_r", "slope of the marginal cost of enforcement", "bn $/year", default=0.8, low=0
-    )
-    channel_effect: Array = parameter(
-        "η", "effect of each channel of restriction", "1", ("channel",), default=(1.0,), low=0, high=1
-    )
-
-    sigma: Array = parameter(
-        "σ", "scale of the private shocks", "bn $/year", default=0.95, low=0, open_low=True, source="Seim 2006"
-    )
-    horizon: Array = parameter("Y", "horizon", "years", default=4.0, low=0, open_low=True)
-    effort_bound: Array = parameter("x̄", "highest research effort", "1", default=1.0, low=0)
-    pool: Array = parameter("pool", "share of a programme's cost that a consortium shares", "1", default=0.35, low=0, high=1)
-    cooperation: Array = parameter("κ", "weight of the rivals' profits", "1", default=0.0, low=0, high=1)
-    appropriability: Array = parameter(
-        "ε_γ", "elasticity of the frontier's speed in its private return", "1", default=0.0, low=0, high=1
-    )
-    public_funds_cost: Array = parameter("mcpf", "marginal cost of public funds", "1", default=0.3, low=0)
-    dissimilarity: Array = parameter(
-        "ν", "dissimilarity of the stacks (1: plain logit); used by demand='nested'", "1",
-        default=1.0, low=0, high=1, open_low=True, source="McFadden 1978",
-    )  # fmt: skip
-
     blocs: tuple[str, ...] = eqx.field(static=True)
     incumbents: tuple[str, ...] = eqx.field(static=True)
     challengers: tuple[str, ...] = eqx.field(static=True)
@@ -175,6 +73,123 @@ class Parameters(eqx.Module):
     cell_region: tuple[str, ...] = eqx.field(static=True)
     cell_segment: tuple[str, ...] = eqx.field(static=True)
     consortium: tuple[str, ...] = eqx.field(static=True)
+
+    incumbent_lag: Array = parameter(
+        "z_i", "lag of an incumbent behind the frontier", "years", INCUMBENT, usual=(0.0, 0.05, 0.1), low=0
+    )
+    incumbent_cost: Array = parameter("c_i", "unit cost of an incumbent", "1/α", INCUMBENT, usual=1.0, low=0)
+
+    absorption: Array = parameter(
+        "φ",
+        "absorptive speed",
+        "1/year",
+        CHALLENGER,
+        usual={"CN": 0.9, "TW": 1.1},
+        low=0,
+        source="Nelson-Phelps 1966",
+    )
+    starting_lag: Array = parameter(
+        "z0", "lag at the start", "years", CHALLENGER, usual={"CN": 0.6, "TW": (0.9, 1.0)}, low=0
+    )
+    effort_cost: Array = parameter(
+        "k", "slope of the marginal cost of research effort", "bn $/year", CHALLENGER,
+        usual={"CN": 28.0, "TW": 31.0}, low=0, open_low=True,
+    )  # fmt: skip
+    programme_cost: Array = parameter(
+        "F", "fixed cost of a sovereign programme", "bn $/year", CHALLENGER, usual=0.6, low=0
+    )
+    subsidy: Array = parameter(
+        "g", "share of a sovereign programme paid by the state", "1", CHALLENGER,
+        usual={"CN": 0.3, "TW": 0.4}, low=0, high=0.999,
+    )  # fmt: skip
+    sovereign_cost: Array = parameter(
+        "c_S", "unit cost of a sovereign model", "1/α", CHALLENGER, usual={"CN": 0.8, "TW": 1.0}, low=0
+    )
+
+    bite: Array = parameter(
+        "bite", "share of a restriction that binds in a bloc", "1", BLOC,
+        usual={"US": 1.0, "CN": 0.85, "TW": 0.9}, low=0, high=1,
+    )  # fmt: skip
+    outside_knowledge: Array = parameter(
+        "λ0", "share of knowledge that needs no distillation", "1", BLOC, usual=0.3, low=0, high=1
+    )
+    home_bias: Array = parameter(
+        "h", "taste of a region for a bloc's products", "utility", ("bloc", "region"), usual=HOME_BIAS
+    )
+
+    mass: Array = parameter(
+        "M", "mass of consumers", "bn $/year at α = 1", CELL, usual=(30.0, 20.0, 15.0, 10.0, 20.0, 15.0), low=0
+    )
+    price_sensitivity: Array = parameter("α", "price sensitivity", "1/price", CELL, usual=1.0, low=0, open_low=True)
+    lag_slope: Array = parameter(
+        "β", "utility lost for a year of lag", "utility/year", CELL, usual={"G": 1.0, "V": 0.45}, low=0
+    )
+    base_value: Array = parameter("v̄", "value of a frontier model", "utility", CELL, usual={"G": 1.7, "V": 1.6})
+
+    open_absorption: Array = parameter("φ_o", "absorptive speed of the open community", "1/year", usual=1.2, low=0)
+    open_effort: Array = parameter("x_o", "research effort of the open community", "1", usual=0.4, low=0)
+    open_starting_lag: Array = parameter("z0_o", "lag of the open community at the start", "years", usual=0.3, low=0)
+    open_cost: Array = parameter("c_o", "unit cost of the open fringe", "1/α", usual=0.5, low=0)
+    open_handicap: Array = parameter("h_o", "distaste for the open fringe", "utility", usual=0.0)
+
+    niche_client: Array = parameter("d_C", "niche data of a client in V", "utility", CHALLENGER, usual=0.6)
+    niche_sovereign: Array = parameter("d_S", "niche data of a sovereign firm in V", "utility", CHALLENGER, usual=0.65)
+    niche_applied: Array = parameter("d_A", "niche data of applied AI in V", "utility", CHALLENGER, usual=0.5)
+    applied_penalty: Array = parameter("pen_A", "handicap of applied AI in G", "utility", CHALLENGER, usual=0.9)
+    home_trust: Array = parameter(
+        "trust", "trust of a region in its sovereign models", "utility", CHALLENGER, usual=0.3
+    )
+    client_cost: Array = parameter("c_C", "unit cost of a client above w", "1/α", CHALLENGER, usual=0.2, low=0)
+    applied_cost: Array = parameter("c_A", "unit cost of applied AI", "1/α", CHALLENGER, usual=0.6, low=0)
+    client_programme_cost: Array = parameter("F_C", "fixed cost of a client", "bn $/year", CHALLENGER, usual=0.1, low=0)
+    applied_programme_cost: Array = parameter(
+        "F_A", "fixed cost of applied AI", "bn $/year", CHALLENGER, usual=0.3, low=0
+    )
+
+    wholesale_price: Array = parameter("w", "list price of a licence", "1/α", usual=1.2, low=0)
+    wholesale_cost: Array = parameter("c_w", "incumbents' cost of serving a client", "1/α", usual=1.0, low=0)
+    fee_share: Array = parameter("b_N", "share of a client's surplus taken as a fee", "1", usual=0.5, low=0, high=1)
+    query_price: Array = parameter("q", "price of the queries distilled from", "bn $/year", usual=0.04, low=0)
+
+    rho: Array = parameter(
+        "ρ",
+        "exponent of the pool of leaks; infinity is the weakest link",
+        "1",
+        usual=2.0,
+        low=0,
+        open_low=True,
+        infinite=True,
+    )
+    theta: Array = parameter("θ", "decay of a leak's worth in the leaker's lag", "1/year", usual=1.0, low=0)
+    detection_sharing: Array = parameter("s_d", "sharing of detection", "1", usual=0.0, low=0, high=1)
+    user_harm: Array = parameter("χ", "harm of a restriction to honest users", "utility", usual=0.05, low=0)
+    client_degradation: Array = parameter("χ_C", "lag a restriction adds to licensed tiers", "years", usual=0.1, low=0)
+    distrust: Array = parameter("τ", "distrust of a restricting incumbent abroad", "utility", usual=0.07)
+    client_distrust: Array = parameter("τ_C", "distrust of clients abroad", "utility", usual=0.0)
+    enforcement_cost: Array = parameter(
+        "c_r", "slope of the marginal cost of enforcement", "bn $/year", usual=0.8, low=0
+    )
+    channel_effect: Array = parameter(
+        "η", "effect of each channel of restriction", "1", ("channel",), usual=(1.0,), low=0, high=1
+    )
+
+    sigma: Array = parameter(
+        "σ", "scale of the private shocks", "bn $/year", usual=0.95, low=0, open_low=True, source="Seim 2006"
+    )
+    horizon: Array = parameter("Y", "horizon", "years", usual=4.0, low=0, open_low=True)
+    effort_bound: Array = parameter("x̄", "highest research effort", "1", usual=1.0, low=0)
+    pool: Array = parameter(
+        "pool", "share of a programme's cost that a consortium shares", "1", usual=0.35, low=0, high=1
+    )
+    cooperation: Array = parameter("κ", "weight of the rivals' profits", "1", usual=0.0, low=0, high=1)
+    appropriability: Array = parameter(
+        "ε_γ", "elasticity of the frontier's speed in its private return", "1", usual=0.0, low=0, high=1
+    )
+    public_funds_cost: Array = parameter("mcpf", "marginal cost of public funds", "1", usual=0.3, low=0)
+    dissimilarity: Array = parameter(
+        "ν", "dissimilarity of the stacks (1: plain logit); used by demand='nested'", "1",
+        usual=1.0, low=0, high=1, open_low=True, source="McFadden 1978",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -191,8 +206,12 @@ class Parameters(eqx.Module):
     ):
         _refuse_unknown(values)
         self.blocs = tuple(blocs)
-        self.incumbent_bloc = _membership("incumbent_bloc", "incumbent", incumbent_bloc, ("US",) * 3, values, uniform=True)
-        self.challenger_bloc = _membership("challenger_bloc", "challenger", challenger_bloc, ("CN", "CN", "TW", "TW"), values)
+        self.incumbent_bloc = _membership(
+            "incumbent_bloc", "incumbent", incumbent_bloc, ("US",) * 3, values, uniform=True
+        )
+        self.challenger_bloc = _membership(
+            "challenger_bloc", "challenger", challenger_bloc, ("CN", "CN", "TW", "TW"), values
+        )
         self.cell_region = _membership("cell_region", "cell", cell_region, ("US", "US", "CN", "CN", "TW", "TW"), values)
         self.cell_segment = _membership("cell_segment", "cell", cell_segment, ("G", "V") * 3, values)
         _check_members("incumbent_bloc", self.incumbent_bloc, self.blocs, "blocs")
@@ -206,7 +225,9 @@ class Parameters(eqx.Module):
                 f"cell_region names {len(self.cell_region)} cells and cell_segment {len(self.cell_segment)}: "
                 "give both, of one length, at least one cell"
             )
-        self.cells = tuple(f"{region}-{segment}" for region, segment in zip(self.cell_region, self.cell_segment, strict=True))
+        self.cells = tuple(
+            f"{region}-{segment}" for region, segment in zip(self.cell_region, self.cell_segment, strict=True)
+        )
         self.incumbents = _names("incumbents", incumbents, self.incumbent_bloc)
         self.challengers = _names("challengers", challengers, self.challenger_bloc)
         members = tuple(n for n, b in zip(self.challengers, self.challenger_bloc, strict=True) if b == "TW")
@@ -230,7 +251,7 @@ class Parameters(eqx.Module):
     def _shape(self, item: dataclasses.Field, value: Any) -> tuple[int, ...]:
         axes = item.metadata["axes"]
         if axes == ("channel",):
-            return (max(1, int(np.size(value))) if not isinstance(value, jax.core.Tracer) else value.shape[0],)
+            return (max(1, int(np.size(value))) if not isinstance(value, Tracer) else value.shape[0],)
         return tuple(len(self._labels(axis)) for axis in axes)
 
     def _default(self, item: dataclasses.Field) -> Any:
@@ -256,7 +277,9 @@ def array_fields() -> tuple[dataclasses.Field, ...]:
     return tuple(item for item in dataclasses.fields(Parameters) if "symbol" in item.metadata)
 
 
-STRUCTURE = tuple(item.name for item in dataclasses.fields(Parameters) if "symbol" not in item.metadata and item.name != "cells")
+STRUCTURE = tuple(
+    item.name for item in dataclasses.fields(Parameters) if "symbol" not in item.metadata and item.name != "cells"
+)
 
 
 def _refuse_unknown(values: Mapping[str, Any]) -> None:
@@ -333,7 +356,7 @@ def _checked(item: dataclasses.Field, value: Any, shape: tuple[int, ...]) -> Arr
             per = f"one per {', '.join(about['axes'])}" if about["axes"] else "a single number"
             raise ValueError(f"{item.name} has shape {array.shape}, which should be {shape} ({per})")
         array = jnp.broadcast_to(array, shape)
-    if not isinstance(value, jax.core.Tracer) and not isinstance(array, jax.core.Tracer):
+    if not isinstance(value, Tracer) and not isinstance(array, Tracer):
         problem = _problem(about, np.asarray(value, dtype=float))
         if problem:
             raise ValueError(f"{item.name} = {_shown(value)} ({about['symbol']}, {about['meaning']}): {problem}")

@@ -130,12 +130,12 @@ def _replies(game, spaces, sizes, table, tolerance, sequential, damping) -> Arra
         def payoff(deviations: Array) -> Array:
             return game.deviation_payoffs(profile, i, deviations)
 
-        branches = [
-            (lambda size: lambda: _simplex_reply(payoff, size, table.shape[1]))(size)
-            if name == Simplex.__name__
-            else (lambda size: lambda: _box_reply(payoff, against[i], low[i], high[i], size, tolerance))(size)
-            for name, size in kinds
-        ]
+        def branch(name: str, size: int):
+            if name == Simplex.__name__:
+                return lambda: _simplex_reply(payoff, size, table.shape[1])
+            return lambda: _box_reply(payoff, against[i], low[i], high[i], size, tolerance)
+
+        branches = [branch(name, size) for name, size in kinds]
         new = jax.lax.switch(kind_of[i], branches) if len(branches) > 1 else branches[0]()
         return against[i] + damping * (new - against[i])
 

@@ -122,7 +122,9 @@ def _checked_grid(grid: Mapping[str, Any]) -> dict[str, np.ndarray]:
     for name, values in grid.items():
         array = np.asarray(values, dtype=float)
         if array.ndim != 1 or not array.size:
-            raise ValueError(f"grid[{name!r}] has shape {array.shape}: give a one-dimensional array of at least one value")
+            raise ValueError(
+                f"grid[{name!r}] has shape {array.shape}: give a one-dimensional array of at least one value"
+            )
         if np.isnan(array).any():
             raise ValueError(f"grid[{name!r}] holds a value that is not a number")
         axes[name] = array
@@ -150,7 +152,8 @@ def _dataset(grid, axes, tables, players) -> "xarray.Dataset":
         extra = tuple(f"{name}_{k}" for k in range(value.ndim - 1))
         variables[name] = ((*dims, *extra), value, {})
     data = {
-        name: (where, value.reshape(*shape, *value.shape[1:]), attrs) for name, (where, value, attrs) in variables.items()
+        name: (where, value.reshape(*shape, *value.shape[1:]), attrs)
+        for name, (where, value, attrs) in variables.items()
     }
     return xarray.Dataset(data, coords)
 

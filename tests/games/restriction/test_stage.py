@@ -191,9 +191,9 @@ def alone(worlds, r):
 
 
 def test_single_precision_against_double(default):
-    game = jax.tree.map(lambda x: x.astype(jnp.float32), RestrictionGame())
-    m = market(game.parameters, R.astype(jnp.float32), jnp.ones((), jnp.float32))
-    found = eqx.filter_jit(solve_stage)(game.parameters, m, tolerance=1e-4)
+    with jax.enable_x64(False):
+        p, r = RestrictionGame().parameters, jnp.asarray(np.asarray(R), jnp.float32)
+        found = eqx.filter_jit(solve_stage)(p, market(p, r, jnp.ones(())), tolerance=1e-4)
     assert found.value.mix.dtype == jnp.float32
     assert bool(found.converged)
     np.testing.assert_allclose(found.value.mix, default.mix, atol=2e-4)
