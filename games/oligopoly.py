@@ -246,7 +246,7 @@ class AspremontJacquemin(LeaderFollower):
         own = (2 - self.beta) ** 2 + self.kappa * (2 * self.beta - 1) ** 2
         return jnp.maximum(own, self._spill() * (1 + self.beta)) / (4.5 * self.b)
 
-    def actions(self) -> tuple[Box, Box]:
+    def actions(self) -> tuple[Box, ...]:
         """Research up to where both firms' costs would vanish."""
         return (Box(0.0, self.A / (1 + self.beta)),) * 2
 
