@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
-STRATEGIES = ("client", "sovereign", "applied", "exit")
+STRATEGIES = ("client", "sovereign", "applied")
 SEGMENTS = ("G", "V")
 
 ByBloc = Mapping[str, float | tuple[float, ...]]
@@ -186,10 +186,6 @@ class Parameters(eqx.Module):
         "ε_γ", "elasticity of the frontier's speed in its private return", "1", usual=0.0, low=0, high=1
     )
     public_funds_cost: Array = parameter("mcpf", "marginal cost of public funds", "1", usual=0.3, low=0)
-    dissimilarity: Array = parameter(
-        "ν", "dissimilarity of the stacks (1: plain logit); used by demand='nested'", "1",
-        usual=1.0, low=0, high=1, open_low=True, source="McFadden 1978",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -269,7 +265,7 @@ class Parameters(eqx.Module):
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        return STRATEGIES[:3]
+        return STRATEGIES
 
 
 def array_fields() -> tuple[dataclasses.Field, ...]:
