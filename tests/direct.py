@@ -206,17 +206,11 @@ def stage(p, restriction, gamma=1.0):
     """
     w = world(p, restriction, gamma)
     s = settle(w)
-    return {
-        "mix": s.mix,
-        "effort": s.effort,
+    found = {name: getattr(s, name) for name in ("mix", "effort", "fee", "payoff", "subsidy", "H", "S_C")}
+    return found | {
         "sovereign_lag": w.lag_at_rest - w.D * s.effort,
-        "fee": s.fee,
-        "payoff": s.payoff,
-        "subsidy": s.subsidy,
         "incumbent_markup": s.markup_i,
         "challenger_markup": s.markup_c,
-        "H": s.H,
-        "S_C": s.S_C,
         "client_share": w.licence * s.S_C,
         "R": w.R,
         "incumbent_sales": _incumbent_sales(w, s),
