@@ -5,8 +5,9 @@ Anderson's acceleration (Anderson 1965; Walker and Ni 2011, type II): with :math
 
 .. math:: \theta = \arg\min_\theta \|f_k - \Delta f\,\theta\|,\qquad x_{k+1} = F(x_k) - \Delta F\,\theta.
 
-A safeguard restarts the history with a damped step whenever the residual has grown tenfold above the best one seen or has
-not improved for a while; so a failure of the acceleration costs steps and not the answer.
+A safeguard drops the history whenever the residual has grown tenfold above the best one seen or has not improved for a
+while, and takes damped steps before it accelerates again, four times as many after every drop; so a failure of the
+acceleration costs steps and not the answer where the damped iteration converges.
 """
 
 from collections.abc import Callable
@@ -20,11 +21,16 @@ from jax import Array
 
 PATIENCE = 10  # steps without a new best residual before the history is dropped
 GROWTH = 10.0  # how far above the best residual an accelerated step may lead
+REST = 4  # damped steps after the n-th drop, before a new history is begun: REST ** n - 1
+DAMPING = 0.5
 REGULARISATION = 1e-12
 
 
 class FixedPoint(NamedTuple):
-    """``value`` solves x = F(x); ``residual`` is max|F(x) - x| there, ``num_steps`` the evaluations of F (per lane)."""
+    """``value`` solves x = F(x): the last F(x) taken, ``residual`` the max|F(x) - x| that led to it (per lane).
+
+    ``num_steps`` counts the evaluations of F.
+    """
 
     value: Any
     residual: Array
@@ -42,7 +48,8 @@ class _State(NamedTuple):
     residual: Array  # (*lanes)
     best: Array
     stalled: Array
-    fresh: Array  # steps since the history was dropped
+    fresh: Array  # steps since the history was begun; negative: damped steps still to take
+    drops: Array
     num_steps: Array
 
 
@@ -96,7 +103,7 @@ def _begin(start, memory, accelerate, lanes) -> _State:
     history = jnp.zeros((memory, *u.shape), u.dtype)
     zero = jnp.zeros(shape, jnp.int32)
     big = jnp.full(shape, jnp.inf, u.dtype)
-    return _State(start, u, u, u, history, history, big, big, zero, zero, zero)
+    return _State(start, u, u, u, history, history, big, big, zero, zero, zero, zero)
 
 
 def _advance(function, args, s: _State, tolerance, max_steps, accelerate, lanes) -> _State:
@@ -113,7 +120,8 @@ def _advance(function, args, s: _State, tolerance, max_steps, accelerate, lanes)
         df = jnp.where(drop, 0, jnp.concatenate([s.df[1:], jnp.where(keep, f - s.last_f, 0)[None]]))
         dg = jnp.where(drop, 0, jnp.concatenate([s.dg[1:], jnp.where(keep, g - s.last_g, 0)[None]]))
         extrapolated = g - (_weights(df, f)[:, None] * dg).sum(axis=0)
-        step = jnp.where(drop, s.accelerated + 0.5 * f, extrapolated)
+        resting = drop | (s.fresh < 0)
+        step = jnp.where(resting, s.accelerated + DAMPING * f, extrapolated)
     value = eqx.tree_at(accelerate, new, _unflat(step, accelerate(new)))
     advanced = _State(
         value=value,
@@ -123,9 +131,10 @@ def _advance(function, args, s: _State, tolerance, max_steps, accelerate, lanes)
         df=df,
         dg=dg,
         residual=residual,
-        best=jnp.where(drop, jnp.maximum(residual, s.best), jnp.minimum(residual, s.best)),
-        stalled=jnp.where(drop, 0, stalled),
-        fresh=jnp.where(drop, 0, s.fresh + 1),
+        best=jnp.where(drop | (s.fresh < 0), residual, jnp.minimum(residual, s.best)),
+        stalled=jnp.where(drop | (s.fresh < 0), 0, stalled),
+        fresh=jnp.where(drop, 1 - REST ** jnp.minimum(s.drops + 1, 8), s.fresh + 1),
+        drops=s.drops + drop,
         num_steps=s.num_steps + 1,
     )
     # a lane that has arrived keeps F(x), the better of the two ends of its last step

@@ -91,17 +91,15 @@ def checked_tolerance(tolerance: float | Array | None) -> Array:
 @eqx.filter_jit
 def _solve(game, algorithm, start, tolerance, max_steps) -> Solution:
     state = algorithm.init(game, start, tolerance)
-    state = advance(game, algorithm, state, tolerance, max_steps, None)
+    state = advance(game, algorithm, state, tolerance, max_steps)
     return finish(game, algorithm, state, tolerance)
 
 
-def advance(game, algorithm, state, tolerance, max_steps, block: int | None):
-    """Up to ``block`` more steps (None: until the end)."""
-    first = state.num_steps
+def advance(game, algorithm, state, tolerance, max_steps):
+    """Steps until the algorithm has ended, or ``max_steps`` are taken in all."""
 
     def running(s):
-        more = ~algorithm.terminated(s, tolerance) & (s.num_steps < max_steps)
-        return more if block is None else more & (s.num_steps < first + block)
+        return ~algorithm.terminated(s, tolerance) & (s.num_steps < max_steps)
 
     return jax.lax.while_loop(running, lambda s: algorithm.step(game, s, tolerance), state)
 

@@ -11,6 +11,8 @@ from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts
 from solver.fixed_point import FixedPoint, fixed_point
 
+STAGE_STEPS = 1000  # half of all stages need 12, one in a hundred more than 66
+
 
 class Stage(NamedTuple):
     """The unknowns of the stage: ``logits`` π/σ (challenger, strategy), ``effort`` (challenger) and ``prices``."""
@@ -41,7 +43,7 @@ def respond(stage: Stage, args: tuple[Parameters, Market]) -> Stage:
     return Stage(books.payoff / p.sigma, books.best_effort, prices)
 
 
-def solve_stage(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=300, memory=4, lanes=0) -> FixedPoint:
+def solve_stage(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4, lanes=0) -> FixedPoint:
     return fixed_point(
         respond,
         opening(p, m),
@@ -54,7 +56,7 @@ def solve_stage(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=300, memo
     )
 
 
-def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_steps=300, memory=4) -> FixedPoint:
+def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4) -> FixedPoint:
     """Effort and prices at given mixes; with 0/1 mixes, those of a realised market."""
 
     def held(stage: Stage, args) -> Stage:

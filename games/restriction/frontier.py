@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.restriction.challengers import Stage, solve_held, solve_stage
+from games.restriction.challengers import STAGE_STEPS, Stage, solve_held, solve_stage
 from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN, Market, market, types
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts, client_fee
@@ -44,8 +44,8 @@ class Play(NamedTuple):
     log_aggregate: Array  # E ln H (cell)
     outside_share: Array  # E 1/H (cell)
     incumbent_payoff: Array  # Π (incumbent)
-    converged: Array
-    residual: Array
+    converged: Array  # the stage, and γ
+    residual: Array  # of the stage
     num_steps: Array
 
 
@@ -135,7 +135,7 @@ def _exact(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
     if mix is None and num:
         found = fixed_point(
             lambda logits, p: net(jax.nn.softmax(logits, axis=1))[0] / p.sigma,
-            jnp.zeros((num, kinds)), p, tolerance=1e-9, max_steps=300,
+            jnp.zeros((num, kinds)), p, tolerance=1e-9, max_steps=STAGE_STEPS,
         )  # fmt: skip
         mix, fine, steps = jax.nn.softmax(found.value, axis=1), found.converged, found.num_steps
     else:
@@ -163,7 +163,7 @@ def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
         return m, solver(p, m, held)
 
     base = at(jnp.ones(()), jnp.zeros_like(restriction), None)[1].books.return_
-    gamma, (m, stage) = _speed(at, lambda play: play[1].books.return_ / base, p.appropriability)
+    gamma, settled, (m, stage) = _speed(at, lambda play: play[1].books.return_ / base, p.appropriability)
     books = stage.books
     I = restriction.shape[0]  # noqa: E741
     sovereign = stage.mix[:, SOVEREIGN]
@@ -194,15 +194,15 @@ def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
         log_aggregate=books.log_aggregate,
         outside_share=books.outside_share,
         incumbent_payoff=profit,
-        converged=stage.converged,
+        converged=stage.converged & settled,
         residual=stage.residual,
         num_steps=stage.num_steps,
     )
 
 
 def _speed(at, relative_return, appropriability: Array):
-    """The root γ of 1 + ε_γ (relative return - 1) next to 1, and the play there; one trace of the play."""
-    tolerance = 1e-10 if jnp.result_type(float) == jnp.float64 else 1e-5
+    """The root γ of 1 + ε_γ (relative return - 1) next to 1, whether it was met, and the play there; one trace of it."""
+    tolerance, accepted = (1e-10, 1e-7) if jnp.result_type(float) == jnp.float64 else (1e-5, 1e-4)
 
     def running(s):
         _, gap, _, _, steps, _ = s
@@ -224,7 +224,7 @@ def _speed(at, relative_return, appropriability: Array):
     empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(lambda: at(one)))
     start = (one, jnp.zeros_like(one), one, jnp.zeros_like(one), jnp.zeros((), jnp.int32), empty)
     final = jax.lax.while_loop(running, step, start)
-    return final[0], final[-1]
+    return final[0], jnp.abs(final[1]) <= accepted, final[-1]
 
 
 def fast_play(p: Parameters, restriction: Array) -> Play:

@@ -41,7 +41,8 @@ class Collective(AbstractGame):
     def payoffs(self, profile: Profile) -> Array:
         play = self.game.followers(tuple(profile[0].reshape(len(self.game.players), -1)))
         welfare = welfare_accounts(self.game.parameters, play)["bloc_welfare"]
-        return (self.profit_weight @ play.incumbent_payoff + self.welfare_weight @ welfare)[None]
+        value = self.profit_weight @ play.incumbent_payoff + self.welfare_weight @ welfare
+        return jnp.where(play.converged, value, jnp.nan)[None]
 
 
 def impact(game: RestrictionGame, *, progress: Callable[[str], Any] = lambda message: None) -> "xarray.Dataset":

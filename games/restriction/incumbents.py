@@ -73,7 +73,8 @@ class RestrictionGame(LeaderFollower):
         return play(self.parameters, jnp.stack(profile))
 
     def leader_payoffs(self, profile: Profile, followers: Play) -> Array:
-        profit = followers.incumbent_payoff
+        # payoffs of followers who are not in equilibrium mean nothing: such a solve ends as non_finite, never as converged
+        profit = jnp.where(followers.converged, followers.incumbent_payoff, jnp.nan)
         return profit + self.parameters.cooperation * (profit.sum() - profit)
 
     def committed_payoffs(self, profile: Profile, deviated: Profile) -> Array:

@@ -15,7 +15,8 @@ from jax import Array
 from numpy.polynomial import chebyshev
 
 NODES = 9
-PIECES = 24
+ROUNDS = 20
+PIECES = ROUNDS + 1  # a round turns one piece into two
 FINE = 33
 
 _U = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
@@ -27,8 +28,8 @@ _D = np.stack([np.pad(chebyshev.chebder(row), (0, 1)) for row in np.eye(NODES)],
 
 
 class Maximum(NamedTuple):
-    at: Array  # in [0, 1]
-    value: Array  # a value of the function, not of an interpolant
+    at: Array  # in [0, 1]; the last interpolant's maximum may not have been evaluated
+    value: Array  # the best value of the function seen
     error: Array  # by how much an unseen point may be better, as estimated
     num_evaluations: Array
 
@@ -44,7 +45,7 @@ class _Search(NamedTuple):
     rounds: Array
 
 
-def line_maximum(function: Callable[[Array], Array], guess: Array, tolerance: Array, max_rounds: int = 20) -> Maximum:
+def line_maximum(function: Callable[[Array], Array], guess: Array, tolerance: Array) -> Maximum:
     """Maximise ``function``, which maps points (K,) of [0, 1] to values (K,).
 
     ``tolerance`` is relative to the range of the values seen. ``guess`` is evaluated too and kept if nothing beats it.
@@ -64,7 +65,7 @@ def line_maximum(function: Callable[[Array], Array], guess: Array, tolerance: Ar
 
     def unfinished(s: _Search) -> Array:
         room = jnp.maximum(s.best - s.bottom, 0) * tolerance
-        return (s.rounds < max_rounds) & ((s.rounds == 0) | (s.bound.max() > s.best + room))
+        return (s.rounds < ROUNDS) & ((s.rounds == 0) | (s.bound.max() > s.best + room))
 
     final = jax.lax.while_loop(unfinished, lambda s: _split(function, s), start)
     error = jnp.maximum(final.bound.max() - final.best, 0)
@@ -96,7 +97,6 @@ def _split(function: Callable[[Array], Array], s: _Search) -> _Search:
     return _Search(
         low=low_,
         high=high_,
-        # a full table gives up its least promising piece by itself: `free` is then the worst piece's own place
         bound=bound,
         candidate=jnp.where(height[promising] > best, peak[promising], at),
         best=best,

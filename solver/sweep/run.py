@@ -72,7 +72,7 @@ class _Chunks:
 
         def block(values, state, steps):
             limit = jnp.minimum(state.num_steps + steps, max_steps)
-            return advance(game(values), algorithm, state, tolerance, limit, None)
+            return advance(game(values), algorithm, state, tolerance, limit)
 
         def end(values, state):
             g = game(values)

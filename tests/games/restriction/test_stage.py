@@ -46,14 +46,14 @@ def drawn():
     return [RestrictionGame(**world(DRAWS, i)) for i in (0, 1, responsive)]
 
 
-def close(a, b, tolerance=1e-8):
+def assert_close(a, b, tolerance=1e-8):
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
 def test_much_noise_makes_choices_even():
     """σ → ∞: 1/3 each (the fee, a share of σ ln(1 + ...), is taken out, or clients would pay without end)."""
     mix = play(RestrictionGame(sigma=1e9, fee_share=0), R).mix
-    close(mix, np.full((4, 3), 1 / 3), 1e-7)
+    assert_close(mix, np.full((4, 3), 1 / 3), 1e-7)
 
 
 def test_knowledge_that_needs_no_copying():
@@ -61,7 +61,7 @@ def test_knowledge_that_needs_no_copying():
     game = RestrictionGame(outside_knowledge=1, client_degradation=0, query_price=0.1)
     free, tight = play(game, 0 * R), play(game, R)
     for name in ("pool", "open_lag", "lag_at_rest", "client_lag", "licence"):
-        close(getattr(tight.market, name), getattr(free.market, name), 1e-13)
+        assert_close(getattr(tight.market, name), getattr(free.market, name), 1e-13)
     for i in range(3):
         for own in (0.2, 1.0):
             deviated = play(game, R.at[i].set(own)).incumbent_payoff[i]
@@ -74,8 +74,8 @@ def test_without_challengers():
     free, tight = play(game, 0 * R), play(game, R)
     assert tight.mix.shape == (0, 3)
     for one in (free, tight):
-        close(one.incumbent_markup * (1 - one.incumbent_share), 1)
-        close(one.incumbent_share.sum(axis=0) + one.fringe_share + one.outside_share, 1)
+        assert_close(one.incumbent_markup * (1 - one.incumbent_share), 1)
+        assert_close(one.incumbent_share.sum(axis=0) + one.fringe_share + one.outside_share, 1)
     assert float(tight.market.open_lag) > float(free.market.open_lag)
     assert (np.asarray(tight.fringe_share) < np.asarray(free.fringe_share)).all()
 
@@ -87,7 +87,7 @@ def test_one_incumbent_owns_the_licences():
         for kappa, rho in ((0.0, 1.0), (1.0, 7.0), (0.5, np.inf))
     ]
     for other in outcomes[1:]:
-        close(other, outcomes[0], 1e-12)
+        assert_close(other, outcomes[0], 1e-12)
 
 
 @pytest.mark.parametrize("bloc", ["CN", "TW"])
@@ -120,22 +120,22 @@ def test_defining_equations(drawn):
         sold = mix[:, :, None] * g_j
         H = np.asarray(m.outside) + g_i.sum(0) + sold.sum((0, 1))
         share = g_j / (H - sold.sum(1, keepdims=True) + g_j)
-        close(mu_j, 1 / (1 - share), 1e-7)
+        assert_close(mu_j, 1 / (1 - share), 1e-7)
         omega = p.price_sensitivity * (p.wholesale_price - p.wholesale_cost) * np.asarray(m.licence)
-        close(mu_i, (1 + omega * sold[:, 0].sum(0) / H) / (1 - g_i / H), 1e-7)
+        assert_close(mu_i, (1 + omega * sold[:, 0].sum(0) / H) / (1 - g_i / H), 1e-7)
         csh = np.asarray(cost_share(game.parameters, s.mix))
         mates = (mix[2:, 1].sum() - mix[2:, 1]) / 1
-        close(csh, np.concatenate([[1, 1], 1 - p.pool * 0.5 * mates]))
+        assert_close(csh, np.concatenate([[1, 1], 1 - p.pool * 0.5 * mates]))
         weight = (p.mass / p.price_sensitivity * p.lag_slope * share[:, 1]).sum(1)
         best = weight * np.asarray(m.lag_slope) / (p.effort_cost * (1 - p.subsidy) * csh)
-        close(x, np.clip(best, 0, p.effort_bound), 1e-7)
+        assert_close(x, np.clip(best, 0, p.effort_bound), 1e-7)
         gross = (p.mass / p.price_sensitivity * (mu_j - 1)).sum(2)
         queries = (p.query_price * (1 - np.asarray(m.restriction))).mean()
         programme = (p.programme_cost + p.effort_cost * x**2 / 2) * (1 - p.subsidy) * csh + queries
         pi = gross - np.stack([p.client_programme_cost, programme, p.applied_programme_cost], 1)
         out = p.sigma * np.logaddexp(pi[:, 1] / p.sigma, pi[:, 2] / p.sigma)
         pi[:, 0] -= p.fee_share * p.sigma * np.logaddexp(0, (pi[:, 0] - out) / p.sigma)
-        close(mix, softmax(pi / p.sigma, axis=1), 1e-6)
+        assert_close(mix, softmax(pi / p.sigma, axis=1), 1e-6)
 
 
 PER_CHALLENGER = [item.name for item in array_fields() if item.metadata["axes"] == ("challenger",)]
@@ -151,10 +151,10 @@ def test_permutations_permute(default):
     for name, order in (("challenger_bloc", j), ("challengers", j), ("cell_region", c), ("cell_segment", c)):
         kept[name] = [getattr(p, name)[k] for k in order]
     got = play(RestrictionGame(**kept), R[np.array(i)])
-    close(got.mix, default.mix[np.array(j)])
-    close(got.effort, default.effort[np.array(j)])
-    close(got.incumbent_payoff, default.incumbent_payoff[np.array(i)])
-    close(got.incumbent_share, default.incumbent_share[np.ix_(i, c)])
+    assert_close(got.mix, default.mix[np.array(j)])
+    assert_close(got.effort, default.effort[np.array(j)])
+    assert_close(got.incumbent_payoff, default.incumbent_payoff[np.array(i)])
+    assert_close(got.incumbent_share, default.incumbent_share[np.ix_(i, c)])
 
 
 def test_a_split_cell_changes_nothing(default):
@@ -165,9 +165,9 @@ def test_a_split_cell_changes_nothing(default):
     mass = np.asarray(p.mass)[again] * [1 / 3, 2 / 3, 1, 1, 1, 1, 1]
     where = {name: [getattr(p, name)[k] for k in again] for name in ("cell_region", "cell_segment")}
     got = play(RestrictionGame(**kept, **where, mass=mass), R)
-    close(got.mix, default.mix)
-    close(got.effort, default.effort)
-    close(got.incumbent_payoff, default.incumbent_payoff)
+    assert_close(got.mix, default.mix)
+    assert_close(got.effort, default.effort)
+    assert_close(got.incumbent_payoff, default.incumbent_payoff)
 
 
 @pytest.mark.parametrize("r", [0.0, 0.5, 1.0])
@@ -178,7 +178,14 @@ def test_draws_converge_and_batches_agree(r):
     assert float(lanes.residual.max()) <= 1e-8
     few = {name: values[:8] for name, values in DRAWS.items()}
     mapped = alone(few, jnp.full((3, 1), r))
-    jax.tree.map(lambda a, b: close(np.moveaxis(a, 0, -1), b[..., :8], 1e-6), mapped, lanes.value)
+    jax.tree.map(lambda a, b: assert_close(np.moveaxis(a, 0, -1), b[..., :8], 1e-6), mapped, lanes.value)
+
+
+def test_nearly_every_draw_converges():
+    """Of 2,000 draws, among them some that acceleration alone circles around, at least 99.9 % reach 1e-8."""
+    found = stages(batch(draw_worlds(2000, seed=1)), jnp.full((3, 1, 2000), 0.5))
+    assert float(found.converged.mean()) >= 0.999
+    assert float(jnp.where(found.converged, found.residual, 0).max()) <= 1e-8
 
 
 @jax.jit
@@ -272,9 +279,9 @@ def test_timings():
     followed = play(observed, R)
     held = eqx.filter_jit(play_at_mix)(observed.parameters, R, followed.mix, exact=False)
     for name in ("effort", "incumbent_payoff", "incumbent_markup", "challenger_share", "payoff"):
-        close(getattr(held, name), getattr(followed, name), 1e-6)
+        assert_close(getattr(held, name), getattr(followed, name), 1e-6)
     committed = eqx.filter_jit(lambda game, at, to: game.committed_payoffs(at, to))
-    close(committed(simultaneous, profile, profile), followed.incumbent_payoff, 1e-6)
+    assert_close(committed(simultaneous, profile, profile), followed.incumbent_payoff, 1e-6)
     gap = committed(simultaneous, profile, deviated) - committed(observed, profile, deviated)
     assert float(jnp.abs(gap).max()) > 1e-3
 
