@@ -24,6 +24,7 @@ GROWTH = 10.0  # how far above the best residual an accelerated step may lead
 REST = 4  # damped steps after the n-th drop, before a new history is begun: REST ** n - 1
 DAMPING = 0.5
 REGULARISATION = 1e-12
+ESCAPES = 4  # how often a lane may be sent on from a fixed point that is not the one meant
 
 
 class FixedPoint(NamedTuple):
@@ -62,6 +63,7 @@ def fixed_point(
     max_steps: int = 200,
     memory: int = 4,
     accelerate: Callable[[Any], Any] = lambda x: x,
+    escape: Callable[[Any, Any], tuple[Any, Array]] | None = None,
     lanes: int = 0,
 ) -> FixedPoint:
     """The fixed point of ``function(x, args)`` reached from ``start``, differentiable in ``args``.
@@ -72,24 +74,49 @@ def fixed_point(
     :param memory: differences kept by Anderson's acceleration; 0 is plain iteration.
     :param accelerate: picks the part of x that is extrapolated; the rest takes plain steps. Worth it where the rest is
         large and converges by itself (say, Newton steps on prices) once the part does.
+    :param escape: maps (x, args) at a fixed point to (another start, whether to go on from there): first-order conditions
+        also hold where a payoff is lowest, and this is how such a point is left. After a few times the fixed point is kept.
     :param lanes: number of trailing axes of every leaf that hold independent problems. Each lane stops by itself.
     :return: :class:`FixedPoint`. Its value's derivatives are those of the implicit function, (I - ∂F/∂x)^-1 ∂F/∂args;
         ``lanes`` must be 0 to take them.
     """
     value, residual, num_steps, converged = _solve(
-        (function, start, args), tolerance, max_steps=max_steps, memory=memory, accelerate=accelerate, lanes=lanes
+        (function, start, args),
+        tolerance,
+        max_steps=max_steps,
+        memory=memory,
+        accelerate=accelerate,
+        escape=escape,
+        lanes=lanes,
     )
     return FixedPoint(value, residual, num_steps, converged)
 
 
 @eqx.filter_custom_jvp
-def _solve(problem, tolerance, *, max_steps, memory, accelerate, lanes):
+def _solve(problem, tolerance, *, max_steps, memory, accelerate, escape, lanes):
     function, start, args = problem
-    state = jax.lax.while_loop(
-        lambda s: jnp.any(_running(s, tolerance, max_steps)),
-        lambda s: _advance(function, args, s, tolerance, max_steps, accelerate, lanes),
-        _begin(start, memory, accelerate, lanes),
-    )
+
+    def to_the_end(state):
+        return jax.lax.while_loop(
+            lambda s: jnp.any(_running(s, tolerance, max_steps)),
+            lambda s: _advance(function, args, s, tolerance, max_steps, accelerate, lanes),
+            state,
+        )
+
+    def onward(carry):
+        state, count, _ = carry
+        state = to_the_end(state)
+        elsewhere, leave = escape(state.value, args)
+        leave = leave & (state.residual <= tolerance) & (count < ESCAPES)
+        again = _begin(elsewhere, memory, accelerate, lanes)._replace(num_steps=state.num_steps)
+        return _where(leave, again, state), count + 1, leave.any()
+
+    state = _begin(start, memory, accelerate, lanes)
+    if escape is None:
+        state = to_the_end(state)
+    else:
+        first = (state, jnp.asarray(0), jnp.asarray(True))
+        state = jax.lax.while_loop(lambda c: c[2], onward, first)[0]
     return state.value, state.residual, state.num_steps, state.residual <= tolerance
 
 
@@ -168,14 +195,12 @@ def _weights(df: Array, f: Array) -> Array:
 
 
 @_solve.def_jvp
-def _implicit(primals, tangents, *, max_steps, memory, accelerate, lanes):
+def _implicit(primals, tangents, *, lanes, **options):
     (function, start, args), tolerance = primals
     if lanes:
         raise NotImplementedError("derivatives of a fixed point need lanes=0; use jax.vmap for a batch")
     (d_function, _, d_args), _ = tangents
-    out = _solve(
-        (function, start, args), tolerance, max_steps=max_steps, memory=memory, accelerate=accelerate, lanes=lanes
-    )
+    out = _solve((function, start, args), tolerance, lanes=lanes, **options)
     value, residual, num_steps, converged = out
 
     def through_args(fa):

@@ -1,7 +1,18 @@
-"""Double precision and a modest number of random cases for every test."""
+"""Double precision, a modest number of random cases, and quick compilation for every test."""
 
-import jax
-from hypothesis import settings
+import os
+import subprocess
+import sys
+
+# the suite is nearly all compilation: XLA is told not to optimise, if this version of it knows the words
+FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+if "XLA_FLAGS" not in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
+    probe = [sys.executable, "-c", "import jax; jax.numpy.zeros(1)"]
+    if subprocess.run(probe, env=os.environ | {"XLA_FLAGS": FLAGS}, capture_output=True).returncode == 0:
+        os.environ["XLA_FLAGS"] = FLAGS
+
+import jax  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 

@@ -35,6 +35,7 @@ class Market(NamedTuple):
     open_slope: Array  # D of the open base ()
     lag_at_rest: Array  # z_S at x = 0 (challenger)
     lag_slope: Array  # D (challenger)
+    effort_bound: Array  # no effort may outrun the frontier ()
     client_lag: Array  # z_C (cell)
     licence: Array  # ς (incumbent, cell)
     outside: Array  # H0 (cell)
@@ -69,6 +70,7 @@ def market(p: Parameters, restriction: Array, gamma: Array) -> Market:
         open_slope=open_slope,
         lag_at_rest=lag_at_rest,
         lag_slope=lag_slope,
+        effort_bound=jnp.minimum(p.effort_bound, gamma),
         client_lag=client_lag,
         licence=licence,
         outside=1 + fringe,

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.restriction.challengers import STAGE_STEPS, Stage, solve_held, solve_stage
+from games.restriction.challengers import STAGE_STEPS, Stage, effort_deviation, solve_held, solve_stage
 from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN, Market, market, types
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts, client_fee
@@ -32,6 +32,7 @@ class Play(NamedTuple):
     gamma: Array
     mix: Array  # (challenger, strategy)
     effort: Array  # given S (challenger)
+    effort_regret: Array  # what another effort would gain, given S (challenger)
     payoff: Array  # net of fees (challenger, strategy)
     fee: Array  # given C (challenger)
     subsidy: Array  # paid, given S (challenger)
@@ -62,6 +63,7 @@ class _Books(NamedTuple):
     log_aggregate: Array
     outside_share: Array
     effort: Array
+    effort_regret: Array
     programme: Array
     cost_share: Array
 
@@ -81,7 +83,7 @@ def _books(p: Parameters, m: Market, stage: Stage, mix: Array) -> _Books:
     books = accounts(p, m, mix, stage.effort, stage.prices)
     return _Books(
         return_, profit, stage.prices.incumbent, own / H, stage.prices.challenger, sold / H, fringe, jnp.log(H), 1 / H,
-        stage.effort, books.programme, books.cost_share,
+        stage.effort, effort_deviation(p, m, mix, stage)[1], books.programme, books.cost_share,
     )  # fmt: skip
 
 
@@ -95,6 +97,7 @@ class _Stagewise(NamedTuple):
     num_steps: Array
 
 
+@jax.jit  # traced once, however often a program plays
 def _fast(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
     solved = solve_stage(p, m) if mix is None else solve_held(p, m, mix)
     stage: Stage = solved.value
@@ -148,7 +151,8 @@ def _exact(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
     def mean(x):
         return jnp.tensordot(chance, x, axes=1)
 
-    given_s = {name: (sovereign * getattr(books, name)).sum(axis=0) for name in ("effort", "programme", "cost_share")}
+    names = ("effort", "effort_regret", "programme", "cost_share")
+    given_s = {name: (sovereign * getattr(books, name)).sum(axis=0) for name in names}
     by_action = others[:, :, None] * onehot
     markup = (by_action[..., None] * books.challenger_markup).sum(axis=0)
     averaged = jax.tree.map(mean, books)._replace(challenger_markup=markup, **given_s)
@@ -182,6 +186,7 @@ def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
         gamma=gamma,
         mix=stage.mix,
         effort=books.effort,
+        effort_regret=books.effort_regret,
         payoff=stage.payoff,
         fee=stage.fee,
         subsidy=p.subsidy * books.cost_share * books.programme,
@@ -227,6 +232,7 @@ def _speed(at, relative_return, appropriability: Array):
     return final[0], jnp.abs(final[1]) <= accepted, final[-1]
 
 
+@jax.jit
 def fast_play(p: Parameters, restriction: Array) -> Play:
     """The outcome at r (incumbent, channel) in the expected-aggregate equilibrium."""
     return _play(p, restriction, _fast, None)

@@ -1,6 +1,7 @@
 """What the restriction does: open, Nash, concerted and planner side by side (model.md §7-8)."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from jax import Array
 from games.restriction.incumbents import RestrictionGame
 from games.restriction.outcomes import label, measures, welfare_accounts
 from solver.algorithms.best_response import BestResponse
+from solver.compilation import jit_once
 from solver.game import AbstractGame, Profile
 from solver.solution import Solution, Status
 from solver.solve import solve
@@ -57,58 +59,64 @@ def impact(game: RestrictionGame, *, progress: Callable[[str], Any] = lambda mes
         deviating); ``start_restriction`` and ``start_column`` tell which start led to which equilibrium, with
         ``start_status``.
     """
-    progress("Nash equilibria")
-    # a fourth lane takes no step: it measures what an incumbent would gain by leaving r = 0
-    found = _nash(game, jnp.asarray([*STARTS, 0.0]), jnp.asarray([200, 200, 200, 0]))
-    nash, unrestricted = (jax.tree.map(lambda x, at=at: x[at], found) for at in (slice(0, len(STARTS)), -1))
-    progress("concerted optimum and planners")
-    names, best = _collective(game)
-    chosen, columns_of_starts = _distinct(nash)
-    columns = {"open": np.zeros_like(_table(nash, 0))}
-    columns |= {("nash" if k == 0 else f"nash_{k + 1}"): _table(nash, i) for k, i in enumerate(chosen)}
-    shape = columns["open"].shape
-    columns |= {name: np.asarray(best.strategies[0][i]).reshape(shape) for i, name in enumerate(names)}
-
-    progress("outcomes along a common restriction")
+    shape = (len(game.players), game.num_channels)
     grid = np.linspace(0, 1, CURVE)
-    common = [np.full(shape, value) for value in grid]
-    table = {k: np.asarray(v) for k, v in _batch(game, jnp.asarray(np.stack(common + list(columns.values())))).items()}
-    common_best = int(table["incumbent_payoff"][:CURVE].sum(axis=1).argmax())
-    order = [*range(CURVE, CURVE + len(columns)), common_best]
-    columns["concerted_common"] = common[common_best]
-
-    ds = label(game, {k: v[order] for k, v in table.items()}, {"column": list(columns)})
+    progress("Nash equilibria, optima, and outcomes along a common restriction")
+    # nearly all of this is compilation, most of it outside of Python: three programs at a time
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(_equilibria, game), pool.submit(_collective, game)]
+        jobs.append(pool.submit(_outcomes, game, [np.full(shape, value) for value in grid]))
+        (nash, unrestricted), (names, best), curve = (job.result() for job in jobs)
+    chosen, columns_of_starts = _distinct(nash)
+    columns = {"open": np.zeros(shape)}
+    columns |= {("nash" if k == 0 else f"nash_{k + 1}"): _table(nash, i) for k, i in enumerate(chosen)}
+    columns |= {name: np.asarray(best.strategies[0][i]).reshape(shape) for i, name in enumerate(names)}
+    columns["concerted_common"] = np.full(shape, grid[curve["incumbent_payoff"].sum(axis=1).argmax()])
+    ds = label(game, _outcomes(game, list(columns.values())), {"column": list(columns)})
     axis = ("common_restriction", grid, {"long_name": "common restriction", "units": "1"})
-    curves = label(game, {k: v[:CURVE] for k, v in table.items()}, {"common_restriction": axis})
+    curves = label(game, curve, {"common_restriction": axis})
     ds = ds.merge(curves.rename({name: f"{name}_curve" for name in curves.data_vars}))
     return _with_evidence(ds, game, nash, unrestricted, chosen, columns_of_starts, names, best)
 
 
-@eqx.filter_jit
-def _nash(game: RestrictionGame, starts: Array, max_steps: Array) -> Solution:
-    def one(value, steps):
-        start = tuple(jnp.full(game.num_channels, value) for _ in game.players)
-        return solve(game, BestResponse(), start=start, max_steps=steps, throw=False)
-
-    return jax.vmap(one)(starts, max_steps)
+@jit_once
+def _nash(game: RestrictionGame, value: Array, max_steps: Array) -> Solution:
+    start = tuple(jnp.full(game.num_channels, value) for _ in game.players)
+    return solve(game, BestResponse(), start=start, max_steps=max_steps, throw=False)
 
 
-@eqx.filter_jit
+def _equilibria(game: RestrictionGame) -> tuple[Solution, Solution]:
+    """Where best responses lead from each start, and r = 0 itself: no step is taken, so its regret is measured."""
+    nash = _stacked([_nash(game, jnp.asarray(value), jnp.asarray(200)) for value in STARTS])
+    return nash, _nash(game, jnp.asarray(0.0), jnp.asarray(0))
+
+
+@jit_once
 def _batch(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
     return jax.vmap(lambda r: measures(game, tuple(r)))(restriction)
 
 
-@eqx.filter_jit
-def _optima(game: RestrictionGame, profit_weight: Array, welfare_weight: Array, starts: Array) -> Solution:
-    def one(profit, welfare, value):
-        collective = Collective(players=("collective",), game=game, profit_weight=profit, welfare_weight=welfare)
-        start = (jnp.full(collective.actions()[0].size, value),)
-        return solve(collective, BestResponse(accelerate=False), start=start, throw=False)
+def _outcomes(game: RestrictionGame, restrictions: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """The measures at each restriction, always in batches of one size: one program serves all."""
+    rows = []
+    for first in range(0, len(restrictions), CURVE):
+        part = restrictions[first : first + CURVE]
+        filled = np.stack(part + part[-1:] * (CURVE - len(part)))
+        rows.append({k: np.asarray(v)[: len(part)] for k, v in _batch(game, jnp.asarray(filled)).items()})
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
-    over_starts = jax.vmap(one, (None, None, 0))
-    found = jax.vmap(over_starts, (0, 0, None))(profit_weight, welfare_weight, starts)
-    best = found.payoffs[..., 0].argmax(axis=1)
-    return jax.tree.map(lambda x: x[jnp.arange(len(best)), best], found)
+
+@jit_once
+def _optimum(game: RestrictionGame, profit_weight: Array, welfare_weight: Array, value: Array) -> Solution:
+    collective = Collective(
+        players=("collective",), game=game, profit_weight=profit_weight, welfare_weight=welfare_weight
+    )
+    start = (jnp.full(collective.actions()[0].size, value),)
+    return solve(collective, BestResponse(accelerate=False), start=start, throw=False)
+
+
+def _stacked(solutions: list[Solution]) -> Solution:
+    return jax.tree.map(lambda *xs: np.stack(xs), *solutions)
 
 
 def _collective(game: RestrictionGame) -> tuple[list[str], Solution]:
@@ -118,7 +126,11 @@ def _collective(game: RestrictionGame) -> tuple[list[str], Solution]:
     welfare = np.concatenate([np.zeros((1, len(blocs))), np.ones((1, len(blocs))), blocs])
     profit = np.zeros((len(names), len(game.players)))
     profit[0] = 1
-    return names, _optima(game, jnp.asarray(profit), jnp.asarray(welfare), jnp.asarray([0.0, 1.0]))
+    best = []
+    for weights in zip(profit, welfare, strict=True):
+        ends = [_optimum(game, *map(jnp.asarray, weights), jnp.asarray(start)) for start in (0.0, 1.0)]
+        best.append(max(ends, key=lambda end: np.nan_to_num(float(end.payoffs[0]), nan=-np.inf)))
+    return names, _stacked(best)
 
 
 def _table(nash: Solution, i: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -13,6 +12,7 @@ from games.restriction.frontier import Play
 from games.restriction.incumbents import RestrictionGame
 from games.restriction.knowledge import pools
 from games.restriction.parameters import Parameters
+from solver.compilation import jit_once
 from solver.game import Profile
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {  # name: (dimensions,
     "strategy_payoff": (("challenger", "strategy"), "challenger's profit by strategy, net of fees", MONEY),
     "sovereign_lag": (("challenger",), "mean lag of a sovereign model", "years"),
     "effort": (("challenger",), "research effort given sovereign", "1"),
+    "effort_regret": (("challenger",), "gain from another effort given sovereign", MONEY),
     "fee": (("challenger",), "licence fee given client", MONEY),
     "programme_cost": (("challenger",), "cost of a sovereign programme", MONEY),
     "incumbent_use": (("incumbent",), "share of the world's use", "1"),
@@ -76,6 +77,7 @@ def measures(game: RestrictionGame, profile: Profile) -> dict[str, Array]:
         "strategy_payoff": play.payoff,
         "sovereign_lag": sovereign_lag(play),
         "effort": play.effort,
+        "effort_regret": play.effort_regret,
         "fee": play.fee,
         "programme_cost": play.programme,
         "knowledge": play.market.pool,
@@ -198,7 +200,7 @@ def outcomes(game: RestrictionGame, restriction: Any) -> "xarray.Dataset":
     return label(game, {name: np.asarray(value) for name, value in table.items()})
 
 
-_measures = eqx.filter_jit(measures)
+_measures = jit_once(measures)
 
 
 def checked_restriction(game: RestrictionGame, restriction: Any) -> Profile:

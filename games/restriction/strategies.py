@@ -55,7 +55,7 @@ def accounts(p: Parameters, m: Market, mix: Array, effort: Array, prices: Prices
     return Accounts(
         payoff=payoff.at[:, CLIENT].add(-fee),
         fee=fee,
-        best_effort=jnp.clip(best_effort, 0, p.effort_bound),
+        best_effort=jnp.clip(best_effort, 0, m.effort_bound),
         programme=programme,
         cost_share=borne / (1 - p.subsidy),
     )

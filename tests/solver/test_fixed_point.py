@@ -163,3 +163,38 @@ def test_single_precision():
         assert found.value.dtype == jnp.float32
         assert bool(found.converged)
         assert_allclose(found.value, np.linalg.solve(np.eye(3) - np.asarray(A), np.asarray(B)), atol=1e-4)
+
+
+def test_a_fixed_point_that_is_not_meant_is_left():
+    """x = x + a x - x^3 rests at 0 and at ±sqrt(a): from 0, and only from there, it is sent on to 0.4."""
+
+    def through(start, a):
+        found = fixed_point(
+            lambda x, a: x + a * x - x**3,
+            start,
+            a,
+            tolerance=1e-10,
+            escape=lambda x, a: (jnp.full_like(x, 0.4), jnp.abs(x) < 1e-3),
+        )
+        return found.value
+
+    for start, answer in ((0.0, 0.5), (0.3, 0.5), (-0.3, -0.5)):
+        np.testing.assert_allclose(through(jnp.asarray(start), jnp.asarray(0.25)), answer, atol=1e-9)
+    slope = jax.grad(through, argnums=1)(jnp.asarray(0.0), jnp.asarray(0.25))
+    np.testing.assert_allclose(slope, 1.0, atol=1e-6)  # of sqrt(a) at 1/4
+
+
+def test_a_fixed_point_with_nowhere_to_go_is_kept():
+    """Sent on for ever, it ends at a fixed point and says so; lanes that stay are untouched."""
+    start = jnp.asarray([0.4, 0.4])
+    found = fixed_point(
+        lambda x, a: 0.5 * x + a,
+        start,
+        jnp.asarray([1.0, 2.0]),
+        tolerance=1e-10,
+        escape=lambda x, a: (jnp.zeros_like(x), a < 1.5),
+        lanes=1,
+    )
+    assert found.converged.all()
+    np.testing.assert_allclose(found.value, [2.0, 4.0], atol=1e-9)
+    assert found.num_steps[0] > 2 * found.num_steps[1]
