@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from games.restriction.demand import SOVEREIGN, Market, Prices, newton_step, opening_prices, types
+from games.restriction.demand import SOVEREIGN, Market, Prices, opening_prices
+from games.restriction.nests import SYSTEMS
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts, cost_share
 from solver.fixed_point import FixedPoint, fixed_point
@@ -39,7 +40,7 @@ def respond(stage: Stage, args: tuple[Parameters, Market]) -> Stage:
     """One round: a Newton step of all prices, then the best effort and the choice among strategies at these prices."""
     p, m = args
     mix = stage.mix
-    prices = newton_step(m, types(p, m, stage.effort), mix, stage.prices)
+    prices = SYSTEMS[p.demand].price_step(p, m, mix, stage.effort, stage.prices)
     books = accounts(p, m, mix, stage.effort, prices)
     return Stage(books.payoff / p.sigma, books.best_effort, prices)
 
@@ -92,7 +93,7 @@ def solve_stage(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STE
         tolerance=tolerance,
         max_steps=max_steps,
         memory=memory,
-        accelerate=lambda stage: (stage.logits, stage.effort),
+        accelerate=SYSTEMS[p.demand].accelerated,
         escape=lambda stage, args: better_effort(*args, stage.mix, stage),
         lanes=lanes,
     )
@@ -103,7 +104,7 @@ def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_step
 
     def held(stage: Stage, args) -> Stage:
         p, m, mix = args
-        prices = newton_step(m, types(p, m, stage.effort), mix, stage.prices)
+        prices = SYSTEMS[p.demand].price_step(p, m, mix, stage.effort, stage.prices)
         effort = accounts(p, m, mix, stage.effort, prices).best_effort
         return Stage(stage.logits, effort, prices)
 
@@ -114,6 +115,6 @@ def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_step
         tolerance=tolerance,
         max_steps=max_steps,
         memory=memory,
-        accelerate=lambda stage: stage.effort,
+        accelerate=SYSTEMS[p.demand].accelerated,
         escape=lambda stage, args: better_effort(*args, stage),
     )

@@ -40,7 +40,7 @@ class Market(NamedTuple):
     licence: Array  # ς (incumbent, cell)
     outside: Array  # H0 (cell)
     incumbent_type: Array  # t (incumbent, cell)
-    type_at_rest: Array  # t of C, S at x = 0, A (challenger, strategy, cell)
+    type_at_rest: Array  # t of C, S at x = 0, A; 0 of a strategy that sells nothing (challenger, strategy, cell)
     scale: Array  # M/α (cell)
     wholesale: Array  # ω_w ς (incumbent, cell)
     queries: Array  # Σ q (1 - R)/I ()
@@ -75,7 +75,7 @@ def market(p: Parameters, restriction: Array, gamma: Array) -> Market:
         licence=licence,
         outside=1 + fringe,
         incumbent_type=jnp.exp(_incumbent_utility(p, R, value)),
-        type_at_rest=jnp.exp(_challenger_utility(p, R, value, client_lag, lag_at_rest, open_lag)),
+        type_at_rest=_challenger_types(p, R, value, client_lag, lag_at_rest, open_lag),
         scale=p.mass / alpha,
         wholesale=(alpha * (p.wholesale_price - p.wholesale_cost))[None] * licence,
         queries=(p.query_price * (1 - R)).mean(axis=0),
@@ -91,7 +91,7 @@ def _incumbent_utility(p: Parameters, R: Array, value: Array) -> Array:
     return value[None] - p.lag_slope[None] * p.incumbent_lag[:, None] + bias - harm - cost
 
 
-def _challenger_utility(
+def _challenger_types(
     p: Parameters, R: Array, value: Array, client_lag: Array, own_lag: Array, open_lag: Array
 ) -> Array:
     home, region = _positions(p.challenger_bloc, p.blocs), _positions(p.cell_region, p.blocs)
@@ -124,7 +124,8 @@ def _challenger_utility(
         - p.applied_penalty[:, None] * (1 - vertical)
         - alpha * p.applied_cost[:, None]
     )
-    return jnp.stack([client, sovereign, applied], axis=1)
+    offered = [jnp.exp(utility) for utility in (client, sovereign, applied)]
+    return jnp.stack(offered + [jnp.zeros_like(client)] * (len(p.strategies) - len(offered)), axis=1)
 
 
 def types(p: Parameters, m: Market, effort: Array) -> Array:
@@ -178,6 +179,33 @@ def newton_step(m: Market, t: Array, mix: Array, prices: Prices) -> Prices:
     dH = ((B / (1 + A)).sum(axis=0) - (G * E).sum(axis=0)) / (1 + (G * F).sum(axis=0) - (A / (1 + A)).sum(axis=0))
     dR = ((dH[None] - B) / (1 + A))[:, None]
     return Prices(prices.incumbent + E + F * dH[None], prices.challenger - h / (1 + y) - slack * dR)
+
+
+def price_step(p: Parameters, m: Market, mix: Array, effort: Array, prices: Prices) -> Prices:
+    """A Newton step of all prices together at given mixes and effort."""
+    return newton_step(m, types(p, m, effort), mix, prices)
+
+
+def margins(p: Parameters, m: Market, mix: Array, effort: Array, prices: Prices) -> Array:
+    """μ s = μ - 1 at equilibrium prices: gross profit in units of M/α (challenger, strategy, cell)."""
+    return prices.challenger - 1
+
+
+class Sales(NamedTuple):
+    """Shares of a cell's consumers; a challenger's is expected, times the probability of the strategy."""
+
+    incumbent: Array  # (incumbent, cell)
+    challenger: Array  # (challenger, strategy, cell)
+    fringe: Array  # (cell)
+    aggregate: Array  # H (cell)
+
+
+def sales(p: Parameters, m: Market, mix: Array, effort: Array, prices: Prices) -> Sales:
+    """The expected shares of all products."""
+    sold = mix[:, :, None] * types(p, m, effort) * jnp.exp(-prices.challenger)
+    own = m.incumbent_type * jnp.exp(-prices.incumbent)
+    H = m.outside + sold.sum(axis=(0, 1)) + own.sum(axis=0)
+    return Sales(own / H, sold / H, (m.outside - 1) / H, H)
 
 
 def opening_prices(m: Market, num_challengers: int) -> Prices:

@@ -1,11 +1,13 @@
 r"""From a profile of restrictions to the whole outcome: the stage, the frontier's speed and the incumbents' profits.
 
 .. math::
-    \mathrm{MR} = \sum_i\sum_m \tfrac{M}{\alpha}\beta(\mu_i - 1)\Bigl[\frac{Y/2}{H} + \sum_k s_k D_k\Bigr],\qquad
+    \mathrm{MR} = \sum_i\sum_m \tfrac{M}{\alpha}\beta(\mu_i s_i + \omega_w S_{C,i})
+        \Bigl[\frac{Y/2}{H} + \sum_k s_k D_k\Bigr],\qquad
     \gamma = 1 + \varepsilon_\gamma\Bigl(\frac{\mathrm{MR}(r)}{\mathrm{MR}(0)} - 1\Bigr)
 
-k runs over what copies: sovereign, applied and the fringe. Of several roots γ, the one nearest to 1 on the side to which
-the right side points there.
+k runs over what copies: sovereign, applied and the fringe. In plain logit the first bracket is μ_i - 1; nests change nothing
+else, since a faster frontier moves all products of the US stack alike, and all of the open base. Of several roots γ, the
+one nearest to 1 on the side to which the right side points there.
 """
 
 import itertools
@@ -17,7 +19,8 @@ import numpy as np
 from jax import Array
 
 from games.restriction.challengers import STAGE_STEPS, Stage, effort_deviation, solve_held, solve_stage
-from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN, Market, market, types
+from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN, Market, market
+from games.restriction.nests import SYSTEMS
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts, client_fee
 from solver.fixed_point import fixed_point
@@ -69,22 +72,27 @@ class _Books(NamedTuple):
 
 
 def _books(p: Parameters, m: Market, stage: Stage, mix: Array) -> _Books:
-    t = types(p, m, stage.effort)
-    sold = mix[:, :, None] * t * jnp.exp(-stage.prices.challenger)
-    own = m.incumbent_type * jnp.exp(-stage.prices.incumbent)
-    H = m.outside + sold.sum(axis=(0, 1)) + own.sum(axis=0)
-    clients = (sold[:, CLIENT] / H).sum(axis=0)
-    profit = (m.scale * (stage.prices.incumbent * own / H + m.wholesale * clients)).sum(axis=1)
-    fringe = (m.outside - 1) / H
-    copied = (sold[:, SOVEREIGN] * m.lag_slope[:, None]).sum(axis=0) / H
-    copied = copied + (sold[:, APPLIED].sum(axis=0) / H + fringe) * m.open_slope
-    moved = (p.horizon / 2) / H + copied
-    return_ = (m.scale * p.lag_slope * (stage.prices.incumbent - 1) * moved).sum()
+    s = SYSTEMS[p.demand].sales(p, m, mix, stage.effort, stage.prices)
+    profit = m.scale * (stage.prices.incumbent * s.incumbent + m.wholesale * s.challenger[:, CLIENT].sum(axis=0))
+    copied = (s.challenger[:, SOVEREIGN] * m.lag_slope[:, None]).sum(axis=0)
+    copied = copied + (s.challenger[:, APPLIED].sum(axis=0) + s.fringe) * m.open_slope
+    moved = (p.horizon / 2) / s.aggregate + copied
     books = accounts(p, m, mix, stage.effort, stage.prices)
     return _Books(
-        return_, profit, stage.prices.incumbent, own / H, stage.prices.challenger, sold / H, fringe, jnp.log(H), 1 / H,
-        stage.effort, effort_deviation(p, m, mix, stage)[1], books.programme, books.cost_share,
-    )  # fmt: skip
+        return_=(profit * p.lag_slope * moved).sum(),
+        profit=profit.sum(axis=1),
+        incumbent_markup=stage.prices.incumbent,
+        incumbent_share=s.incumbent,
+        challenger_markup=stage.prices.challenger,
+        challenger_share=s.challenger,
+        fringe_share=s.fringe,
+        log_aggregate=jnp.log(s.aggregate),
+        outside_share=1 / s.aggregate,
+        effort=stage.effort,
+        effort_regret=effort_deviation(p, m, mix, stage)[1],
+        programme=books.programme,
+        cost_share=books.cost_share,
+    )
 
 
 class _Stagewise(NamedTuple):

@@ -23,7 +23,7 @@ CALIBRATIONS = Path(__file__).parent / "calibration"
 
 
 class RestrictionGame(LeaderFollower):
-    """Incumbents choose how far to restrict distillation; every challenger becomes a client, sovereign or applied.
+    """Incumbents choose how far to restrict distillation; every challenger becomes a client, sovereign or applied, or exits.
 
     :param mode: "fast": expected-aggregate (oblivious) equilibrium of the challengers, for sweeps; "exact": all profiles
         of their strategies, prices and effort solved in each (at most six challengers of three strategies).
@@ -89,6 +89,8 @@ class RestrictionGame(LeaderFollower):
         p = self.parameters
         given = {item.name: getattr(p, item.name) for item in array_fields()}
         given |= {name: getattr(p, name) for name in STRUCTURE}
+        if {p.demand, changes.get("demand", p.demand)} != {"nested"}:  # without nests there is no dissimilarity to keep
+            del given["dissimilarity"]
         return RestrictionGame(**({"mode": self.mode, "timing": self.timing} | given | changes))
 
 

@@ -7,7 +7,7 @@ the fields of :class:`Parameters`; a new parameter is one line here.
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from jax import Array
 from jax.core import Tracer
 
 STRATEGIES = ("client", "sovereign", "applied")
+DEMANDS = ("logit", "nested")
+OPTIMA = ("local", "global")
 SEGMENTS = ("G", "V")
 
 ByBloc = Mapping[str, float | tuple[float, ...]]
@@ -60,8 +62,10 @@ class Parameters(eqx.Module):
 
     Who belongs where is static: ``blocs``; the bloc of each incumbent and challenger; the region (a bloc) and segment ("G"
     or "V") of each cell of consumers; the members of the consortium, by the challengers' names. The numbers of players,
-    blocs and cells follow from these and from the lengths of the arrays given. A scalar given where several values are
-    held is broadcast; a default of several values repeats its last where a bloc has more members.
+    blocs and cells follow from these and from the lengths of the arrays given. So are the ``demand`` system and whether
+    challengers may ``exit``, a fourth strategy without sales or profit, and whether effort is any "local" maximum of the
+    challenger's profit, as its first-order condition says, or moves on while another effort pays more ("global"). A scalar given where several values are held is
+    broadcast; a default of several values repeats its last where a bloc has more members.
     """
 
     blocs: tuple[str, ...] = eqx.field(static=True)
@@ -73,6 +77,9 @@ class Parameters(eqx.Module):
     cell_region: tuple[str, ...] = eqx.field(static=True)
     cell_segment: tuple[str, ...] = eqx.field(static=True)
     consortium: tuple[str, ...] = eqx.field(static=True)
+    demand: Literal["logit", "nested"] = eqx.field(static=True)
+    exit: bool = eqx.field(static=True)
+    effort_optimum: Literal["local", "global"] = eqx.field(static=True)
 
     incumbent_lag: Array = parameter(
         "z_i", "lag of an incumbent behind the frontier", "years", INCUMBENT, usual=(0.0, 0.05, 0.1), low=0
@@ -125,6 +132,10 @@ class Parameters(eqx.Module):
         "β", "utility lost for a year of lag", "utility/year", CELL, usual={"G": 1.0, "V": 0.45}, low=0
     )
     base_value: Array = parameter("v̄", "value of a frontier model", "utility", CELL, usual={"G": 1.7, "V": 1.6})
+    dissimilarity: Array = parameter(
+        "ν", "dissimilarity of a stack's products, with nested demand (1: plain logit)", "1", usual=0.7, low=0, high=1,
+        open_low=True, source="McFadden 1978",
+    )  # fmt: skip
 
     open_absorption: Array = parameter("φ_o", "absorptive speed of the open community", "1/year", usual=1.2, low=0)
     open_effort: Array = parameter("x_o", "research effort of the open community", "1", usual=0.4, low=0)
@@ -198,6 +209,9 @@ class Parameters(eqx.Module):
         incumbents: Sequence[str] | None = None,
         challengers: Sequence[str] | None = None,
         consortium: Sequence[str] | None = None,
+        demand: str = "logit",
+        exit: bool = False,
+        effort_optimum: str = "local",
         **values: Any,
     ):
         _refuse_unknown(values)
@@ -229,6 +243,10 @@ class Parameters(eqx.Module):
         members = tuple(n for n, b in zip(self.challengers, self.challenger_bloc, strict=True) if b == "TW")
         self.consortium = members if consortium is None else tuple(consortium)
         _check_members("consortium", self.consortium, self.challengers, "challengers")
+        self.demand, self.exit = _checked_demand(demand, values), _checked_flag("exit", exit)  # type: ignore[assignment]
+        if effort_optimum not in OPTIMA:
+            raise ValueError(f"effort_optimum = {effort_optimum!r}: give one of {', '.join(map(repr, OPTIMA))}")
+        self.effort_optimum = effort_optimum  # type: ignore[assignment]
         for item in array_fields():
             value = values.get(item.name)
             value = self._default(item) if value is None else value
@@ -252,6 +270,8 @@ class Parameters(eqx.Module):
 
     def _default(self, item: dataclasses.Field) -> Any:
         default, axes = item.metadata["default"], item.metadata["axes"]
+        if item.name == "dissimilarity" and self.demand == "logit":
+            return 1.0
         if isinstance(default, dict):
             return _by_group(item.name, default, self._labels(axes[0]))
         if axes == INCUMBENT and isinstance(default, tuple):
@@ -265,7 +285,7 @@ class Parameters(eqx.Module):
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        return STRATEGIES
+        return (*STRATEGIES, "exit") if self.exit else STRATEGIES
 
 
 def array_fields() -> tuple[dataclasses.Field, ...]:
@@ -287,6 +307,23 @@ def _refuse_unknown(values: Mapping[str, Any]) -> None:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else "see Parameters for the names"
             raise ValueError(f"{name} is no parameter of the restriction game: {hint}")
+
+
+def _checked_demand(demand: str, values: Mapping[str, Any]) -> str:
+    if demand not in DEMANDS:
+        raise ValueError(f"demand = {demand!r}: give one of {', '.join(map(repr, DEMANDS))}")
+    if demand == "logit" and values.get("dissimilarity") is not None:
+        raise ValueError(
+            f"dissimilarity = {values['dissimilarity']} has no effect with demand = 'logit': "
+            "pass demand='nested', or leave it out"
+        )
+    return demand
+
+
+def _checked_flag(name: str, value: bool) -> bool:
+    if value not in (True, False):
+        raise ValueError(f"{name} = {value!r}: give True or False")
+    return bool(value)
 
 
 def _membership(name, axis, given, default, values, *, uniform=False) -> tuple[str, ...]:

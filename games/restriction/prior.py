@@ -5,7 +5,7 @@ A draw is independent across the rows of :data:`PRIOR`, uniform or log-uniform o
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -112,13 +112,14 @@ def world(draws: Mapping[str, np.ndarray], i: int) -> dict[str, np.ndarray]:
     return {name: values[i] for name, values in draws.items()}
 
 
-def batch(draws: Mapping[str, np.ndarray]) -> Parameters:
+def batch(draws: Mapping[str, np.ndarray], **common: Any) -> Parameters:
     """All draws at once: :class:`Parameters` in which every array has its own axes first and the draw last.
 
     The stage carries such a trailing axis along (``solve_stage(..., lanes=1)``); the restriction then has one too.
+    ``common``: further keywords, the same in every draw.
     """
     (num,) = {len(values) for values in draws.values()}
-    default = Parameters()
+    default = Parameters(**common)
     fields = {}
     for item in array_fields():
         own = getattr(default, item.name)

@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 
 from games.restriction.demand import CLIENT, SOVEREIGN, Market, Prices
+from games.restriction.nests import SYSTEMS
 from games.restriction.parameters import Parameters
 
 
@@ -43,8 +44,8 @@ def cost_share(p: Parameters, mix: Array) -> Array:
 
 def accounts(p: Parameters, m: Market, mix: Array, effort: Array, prices: Prices) -> Accounts:
     """The books at ``mix`` (challenger, strategy), ``effort`` (challenger) and equilibrium ``prices``."""
-    gross = (m.scale * (prices.challenger - 1)).sum(axis=2)
-    share = 1 - 1 / prices.challenger[:, SOVEREIGN]
+    gross = (m.scale * SYSTEMS[p.demand].margins(p, m, mix, effort, prices)).sum(axis=2)
+    share = 1 - 1 / prices.challenger[:, SOVEREIGN]  # alone in its nest, whatever the demand
     borne = (1 - p.subsidy) * cost_share(p, mix)
     best_effort = (m.scale * p.lag_slope * share).sum(axis=1) * m.lag_slope / (p.effort_cost * borne)
     programme = p.programme_cost + p.effort_cost * effort**2 / 2

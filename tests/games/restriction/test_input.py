@@ -30,6 +30,14 @@ BAD = {
     "unknown parameter": ({"sigmaa": 0.3}, "sigmaa", "no parameter", "did you mean sigma"),
     "unknown mode": ({"mode": "quick"}, "mode", "'quick'", "'fast', 'exact'"),
     "unknown timing": ({"timing": "never"}, "timing", "'never'", "'observed', 'simultaneous'"),
+    "unknown demand": ({"demand": "probit"}, "demand", "'probit'", "'logit', 'nested'"),
+    "dissimilarity without nests": ({"dissimilarity": 0.7}, "dissimilarity", "0.7", "pass demand='nested'"),
+    "no dissimilarity at all": ({"demand": "nested", "dissimilarity": 0.0}, "dissimilarity", "0", "above 0"),
+    "dissimilarity above 1": ({"demand": "nested", "dissimilarity": 1.2}, "dissimilarity", "1.2", "at most 1"),
+    "exit or not": ({"exit": "perhaps"}, "exit", "'perhaps'", "True or False"),
+    "too many with exit": (
+        {"mode": "exact", "exit": True, "challenger_bloc": ("CN",) * 5}, "exact", "1,024", "fewer challengers",
+    ),
     "exact mode with too many": (
         {"mode": "exact", "challenger_bloc": ("CN",) * 7}, "exact", "7 challengers", "fewer challengers",
     ),
@@ -57,6 +65,16 @@ def test_bad_input(keywords, name, value, remedy):
 def test_replace_is_checked_too():
     with pytest.raises(ValueError, match=r"pool = 1.5 .* must be at most 1"):
         RestrictionGame().replace(pool=1.5)
+
+
+def test_replace_keeps_nests_and_exit():
+    """A dissimilarity is kept with its nests, takes its default when they are new, and goes when they do."""
+    plain, nested = RestrictionGame(exit=True), RestrictionGame(demand="nested", dissimilarity=0.4)
+    assert float(nested.replace(sigma=0.5).parameters.dissimilarity) == pytest.approx(0.4)
+    assert float(plain.replace(demand="nested").parameters.dissimilarity) == pytest.approx(0.7)
+    back = nested.replace(demand="logit").parameters
+    assert (back.demand, float(back.dissimilarity)) == ("logit", 1)
+    assert plain.replace(sigma=0.5).parameters.exit
 
 
 def test_unknown_calibration():
