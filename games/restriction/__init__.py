@@ -2,7 +2,18 @@
 
 from games.restriction.impact import impact
 from games.restriction.incumbents import RestrictionGame
+from games.restriction.multiplicity import diagnose_stage, frontier_speeds, stage_equilibria
 from games.restriction.outcomes import VARIABLES, measures, outcomes
 from games.restriction.parameters import Parameters
 
-__all__ = ["VARIABLES", "Parameters", "RestrictionGame", "impact", "measures", "outcomes"]
+__all__ = [
+    "VARIABLES",
+    "Parameters",
+    "RestrictionGame",
+    "diagnose_stage",
+    "frontier_speeds",
+    "impact",
+    "measures",
+    "outcomes",
+    "stage_equilibria",
+]

@@ -1,0 +1,345 @@
+r"""What else could have happened: several equilibria of the challengers' stage, several speeds of the frontier.
+
+As σ → 0 choices to go sovereign are strategic substitutes through the aggregate and complements inside a consortium, so
+the stage may have several equilibria (model.md §6); and
+
+.. math:: \gamma = 1 + \varepsilon_\gamma\Bigl(\frac{\mathrm{MR}(r;\gamma)}{\mathrm{MR}(0)} - 1\Bigr)
+
+may have several roots: a frontier that stalls because nobody expects it to move (model.md §7). Everything here is a search
+from many starts or over a scan: what it finds is there, and what it does not find may be.
+"""
+
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from games.restriction.challengers import Stage, opening, respond, solve_stage
+from games.restriction.demand import SOVEREIGN, market
+from games.restriction.frontier import Play, _exact, expected, outcome
+from games.restriction.incumbents import RestrictionGame
+from games.restriction.outcomes import _measures, checked_restriction, label, welfare_accounts
+from games.restriction.parameters import Parameters
+from games.restriction.strategies import cost_share
+from solver.fixed_point import DAMPING
+
+if TYPE_CHECKING:
+    import xarray
+
+CORNERS = 81  # every profile of three strategies of four challengers
+SURE = 20.0  # logit of a strategy that is as good as certain
+MARKUPS = (1.0, 3.0)  # in units of 1/α; 1 is the lowest there is
+SAME = 1e-4  # equilibria nearer than this in mixes, effort and prices are one
+PATH = 65  # values of σ on the logit path
+SCAN, FASTEST = 121, 3.0  # speeds of the frontier looked at, and the highest
+ROOT = 1e-6  # a change of sign with a larger gap is a jump from one stage equilibrium to another
+EFFORTS, LAMBERT_STEPS = 65, 8
+GAIN = 1e-6  # bn $/year: more from another effort, and a stage is no equilibrium
+PLAIN_STEPS, LONGEST_CYCLE = 4000, 32
+OUTCOMES = ("mix", "effort", "incumbent_payoff", "challenger_payoff", "welfare", "stage_residual")
+
+
+class _Found(NamedTuple):
+    """Solved stages, one row each."""
+
+    mix: Array
+    effort: Array
+    incumbent_payoff: Array
+    challenger_payoff: Array
+    welfare: Array
+    stage_residual: Array
+    effort_gain: Array
+    frontier_speed: Array
+    converged: Array
+    prices: Array  # the incumbents' markups and ln H: what tells two sets of prices apart
+    gap: Array  # of the condition on γ: its right side less γ
+
+
+def stage_equilibria(game: RestrictionGame, restriction: Any, *, starts: int = CORNERS) -> "xarray.Dataset":
+    r"""All equilibria of the challengers' stage that a search from many starts finds, at the ordinary solve's γ.
+
+    The starts: the opening of every solve; and the profiles in which each challenger is sure of one strategy, with the
+    even mixes, each at no and at full effort, at the lowest markups and at three times these. The *logit path* follows
+    the equilibrium from a σ so large that it is unique down to its value, each solution the next one's start.
+
+    :param restriction: a number, one per incumbent, or (incumbent, channel).
+    :param starts: the sure profiles to start from; a fixed random choice of as many if there are more.
+    :return: over ``equilibrium``, best for the world first: ``mix``, ``effort``, ``incumbent_payoff``,
+        ``challenger_payoff``, ``welfare``, ``stage_residual``, ``num_starts_reaching`` and ``effort_gain`` (the stage asks
+        for the first-order condition of effort; where a challenger gains from another effort it is no equilibrium);
+        ``num_equilibria``, how many pass that test; over ``selection``: ``selected``, the one it picks (-1: none;
+        ``reached`` is the ordinary solve's, and "best" and "worst" look only at equilibria); and ``num_starts``,
+        ``num_unconverged``, ``frontier_speed``, ``prices_disagree`` (whether equal mixes and efforts came with different
+        prices) and ``logit_path_step`` (the largest change of a probability between neighbours on the path; a large one
+        is a jump to another branch).
+    :raises ValueError: for mode "exact", a bad restriction, or ``starts`` below 1.
+    """
+    if game.mode != "fast":
+        raise ValueError("mode = 'exact': several equilibria are searched in the fast stage; use game.replace(mode='fast')")
+    if starts != int(starts) or starts < 1:
+        raise ValueError(f"starts = {starts}: give a number of profiles to start from, 1 or more")
+    profile = checked_restriction(game, restriction)
+    r, gamma = jnp.stack(profile), jnp.asarray(_measures(game, profile)["frontier_speed"])
+    first, along, path_step = _logit_path(game.parameters, r, gamma)
+    rows = _starts(game.parameters, int(starts), first, along)
+    found = jax.tree.map(np.asarray, _stages(game, r, jnp.full(len(rows.effort), gamma), rows))
+    groups, group_of = _merged(found)
+    chosen = np.array([group[0] for group in groups], int)
+    gain = found.effort_gain[chosen].max(axis=1, initial=0)
+    world_best, world_worst = _extremes(found.welfare[chosen], gain <= GAIN)
+    incumbents_best, incumbents_worst = _extremes(found.incumbent_payoff[chosen].sum(axis=1), gain <= GAIN)
+    picks = {
+        "reached": group_of[0],
+        "logit_path": group_of[-1],
+        "best_for_incumbents": incumbents_best,
+        "worst_for_incumbents": incumbents_worst,
+        "best_for_world": world_best,
+        "worst_for_world": world_worst,
+    }
+
+    over = ("equilibrium", np.arange(len(chosen)), {"long_name": "equilibrium, best for the world first"})
+    ds = label(game, {name: getattr(found, name)[chosen] for name in OUTCOMES}, {"equilibrium": over})
+    reaching = [sum(i < len(group_of) - 1 for i in group) for group in groups]  # the last row is the logit path's
+    extras = {
+        "effort_gain": ("equilibrium", gain, "most a challenger gains from another effort, in bn $/year"),
+        "num_equilibria": ((), int((gain <= GAIN).sum()), "equilibria at which no challenger gains from another effort"),
+        "num_starts_reaching": ("equilibrium", np.array(reaching, int), "starts that led there"),
+        "selected": ("selection", np.array(list(picks.values()), int), "equilibrium a selection picks; -1: none"),
+        "num_starts": ((), len(group_of) - 1, "starts"),
+        "num_unconverged": ((), int((~found.converged[:-1]).sum()), "starts that led nowhere"),
+        "frontier_speed": ((), found.frontier_speed[0], "speed of the frontier"),
+        "prices_disagree": ((), _prices_disagree(found, chosen), "equal mixes and efforts at different prices"),
+        "logit_path_step": ((), float(path_step), "largest step of a probability on the logit path"),
+    }
+    return _with(ds, extras).assign_coords(selection=list(picks)).assign_attrs(complete="no: a search from many starts")
+
+
+@eqx.filter_jit
+def _stages(game: RestrictionGame, r: Array, speeds: Array, starts: Stage | None) -> _Found:
+    """The stage at every speed of the frontier, each from its own start (None: the opening)."""
+    p = game.parameters
+    first = opening(p, market(p, r, jnp.ones(())))
+    begin = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(speeds) + 1, *x.shape)), first)
+    if starts is not None:
+        begin = jax.tree.map(lambda x, y: x.at[1:].set(y), begin, starts)
+    # one more row in front, for MR(0)
+    where = jnp.broadcast_to(r, (len(speeds) + 1, *r.shape)).at[0].set(0)
+    speeds = jnp.concatenate([jnp.ones(1), speeds])
+
+    def solved(r, gamma, start):
+        m = market(p, r, gamma)
+        return m, expected(p, m, solve_stage(p, m, start=start)) if game.mode == "fast" else _exact(p, m, None)
+
+    markets, stages = jax.vmap(solved)(where, speeds, begin)
+    base = stages.books.return_[0]
+
+    def told(r, gamma, m, stage):
+        play = outcome(p, r, m, stage, gamma, base, jnp.asarray(True))
+        return _told(p, play, 1 + p.appropriability * (stage.books.return_ / base - 1) - gamma)
+
+    return jax.tree.map(lambda x: x[1:], jax.vmap(told)(where, speeds, markets, stages))
+
+
+def _told(p: Parameters, play: Play, gap: Array) -> _Found:
+    return _Found(
+        mix=play.mix,
+        effort=play.effort,
+        incumbent_payoff=play.incumbent_payoff,
+        challenger_payoff=(play.mix * play.payoff).sum(axis=1),
+        welfare=welfare_accounts(p, play)["welfare"],
+        stage_residual=play.residual,
+        effort_gain=_effort_gain(p, play),
+        frontier_speed=play.gamma,
+        converged=play.converged,
+        prices=jnp.concatenate([play.incumbent_markup.ravel(), play.log_aggregate]),
+        gap=gap,
+    )
+
+
+def _effort_gain(p: Parameters, play: Play) -> Array:
+    """What a sovereign challenger gains from its best effort on a grid, its prices following, rivals' given (challenger,).
+
+    The effort's closed form is a first-order condition: where effort and share feed each other it may hold at an effort
+    that is only locally best, or worst. μ = 1 + W(t/(e R)), by Newton on log y + y = log(t/R) - 1 for y = μ - 1.
+    """
+    m, H = play.market, jnp.exp(play.log_aggregate)
+    rivals = H * (1 - play.challenger_share.sum(axis=1))
+
+    def payoff(effort):
+        reach = jnp.log(m.type_at_rest[:, SOVEREIGN]) + p.lag_slope * (m.lag_slope * effort)[:, None]
+        z = reach - jnp.log(rivals) - 1
+        y = jnp.log1p(jnp.exp(z))
+        for _ in range(LAMBERT_STEPS):
+            y = y * (1 + z - jnp.log(y)) / (1 + y)
+        borne = (1 - p.subsidy) * cost_share(p, play.mix)
+        return (m.scale * y).sum(axis=1) - p.effort_cost * effort**2 / 2 * borne
+
+    grid = jnp.linspace(0, p.effort_bound, EFFORTS)
+    best = jax.vmap(lambda x: payoff(jnp.full_like(play.effort, x)))(grid).max(axis=0)
+    return jnp.maximum(best - payoff(play.effort), 0)
+
+
+@eqx.filter_jit
+def _logit_path(p: Parameters, r: Array, gamma: Array) -> tuple[Stage, Stage, Array]:
+    """The opening, the stage at the end of the path from the size of the market down to σ, and a mix's largest step."""
+    m = market(p, r, gamma)
+    share = jnp.linspace(0, 1, PATH)
+    sigmas = jnp.maximum(m.scale.sum(), p.sigma) ** (1 - share) * p.sigma**share
+
+    def follow(stage: Stage, sigma):
+        at = eqx.tree_at(lambda q: q.sigma, p, sigma)
+        new = solve_stage(at, m, start=stage).value
+        return new, jnp.abs(new.mix - stage.mix).max(initial=0)
+
+    first = opening(p, m)
+    along, steps = jax.lax.scan(follow, first, sigmas)
+    return first, along, steps[1:].max()  # the first step is from the opening to the path
+
+
+def _starts(p: Parameters, most: int, first: Stage, along: Stage) -> Stage:
+    """The opening, every start, and last the end of the logit path, one row each."""
+    first, along = jax.tree.map(np.asarray, (first, along))
+    profiles = _sure_profiles(len(p.challengers), len(p.strategies), most)
+    rows = [first]
+    for effort, markup, sure in itertools.product((0.0, float(p.effort_bound)), MARKUPS, profiles):
+        prices = jax.tree.map(lambda x, by=markup: by * x, first.prices)
+        rows.append(Stage(SURE * sure, np.full_like(first.effort, effort), prices))
+    return jax.tree.map(lambda *x: jnp.asarray(np.stack(x)), *rows, along)
+
+
+def _sure_profiles(num: int, kinds: int, most: int) -> np.ndarray:
+    """One-hot mixes (profile, challenger, strategy), and last the even one (all zero)."""
+    if kinds**num <= most:
+        chosen = np.array(list(itertools.product(range(kinds), repeat=num)), dtype=int).reshape(-1, num)
+    else:
+        chosen = np.unique(np.random.default_rng(0).integers(kinds, size=(most, num)), axis=0)
+    return np.concatenate([np.eye(kinds)[chosen], np.zeros((1, num, kinds))])
+
+
+def _merged(found: _Found) -> tuple[list[list[int]], list[int]]:
+    """The rows of every distinct equilibrium, best for the world first, and for every row its equilibrium (-1: none)."""
+    points = np.concatenate([found.mix.reshape(len(found.mix), -1), found.effort, found.prices], axis=1)
+    groups: list[list[int]] = []
+    for i in np.flatnonzero(found.converged):
+        same = next((group for group in groups if np.abs(points[i] - points[group[0]]).max() <= SAME), None)
+        same.append(int(i)) if same else groups.append([int(i)])
+    groups.sort(key=lambda group: (-found.welfare[group[0]].round(6), *points[group[0]].round(4)))
+    group_of = [-1] * len(points)
+    for k, group in enumerate(groups):
+        for i in group:
+            group_of[i] = k
+    return groups, group_of
+
+
+def _extremes(values: np.ndarray, allowed: np.ndarray) -> tuple[int, int]:
+    """Where the largest and the smallest of those allowed are."""
+    if not allowed.any():
+        return -1, -1
+    return int(np.where(allowed, values, -np.inf).argmax()), int(np.where(allowed, values, np.inf).argmin())
+
+
+def _prices_disagree(found: _Found, rows: list[int]) -> bool:
+    pairs = itertools.combinations(rows, 2)
+    return any(max(np.abs(x[i] - x[j]).max(initial=0) for x in (found.mix, found.effort)) <= SAME for i, j in pairs)
+
+
+def _with(ds: "xarray.Dataset", extras: dict[str, tuple]) -> "xarray.Dataset":
+    return ds.assign({k: (dims, value, {"long_name": name, "units": "1"}) for k, (dims, value, name) in extras.items()})
+
+
+def diagnose_stage(game: RestrictionGame, restriction: Any) -> str:
+    """What plain damped iteration from the opening does: of use where a stage did not converge (model.md §6).
+
+    :return: "cycle of length n"; or else "several equilibria: n" if a search from many starts finds more than one; or else
+        "one equilibrium" if the iteration arrives; or "slow", with the distance the iteration still moves.
+    :raises ValueError: for mode "exact" or a bad restriction.
+    """
+    ds = stage_equilibria(game, restriction)
+    r = jnp.stack(checked_restriction(game, restriction))
+    mixes = np.asarray(_damped(game.parameters, r, jnp.asarray(ds.frontier_speed.values)))[-LONGEST_CYCLE - 1 :]
+    apart = np.abs(mixes[-1] - mixes[-2::-1]).max(axis=(1, 2), initial=0)  # from 1, 2, ... steps ago
+    back = np.flatnonzero(apart <= ROOT)
+    if len(back) and back[0] > 0:
+        return f"cycle of length {back[0] + 1}"
+    if ds.num_equilibria > 1:
+        return f"several equilibria: {int(ds.num_equilibria)}"
+    if len(back):
+        return "one equilibrium"
+    return f"slow: still moving by {apart[0]:.1e} after {PLAIN_STEPS} damped steps"
+
+
+@eqx.filter_jit
+def _damped(p: Parameters, r: Array, gamma: Array) -> Array:
+    """The mixes along plain damped iteration (step, challenger, strategy)."""
+    m = market(p, r, gamma)
+
+    def step(stage: Stage, _):
+        new = jax.tree.map(lambda a, b: a + DAMPING * (b - a), stage, respond(stage, (p, m)))
+        return new, new.mix
+
+    return jax.lax.scan(step, opening(p, m), None, PLAIN_STEPS)[1]
+
+
+def frontier_speeds(game: RestrictionGame, restriction: Any) -> "xarray.Dataset":
+    r"""All speeds γ of the frontier that agree with the return they bring, found on a scan of (0, 3].
+
+    Changes of sign of :math:`1 + \varepsilon_\gamma(\mathrm{MR}(r;\gamma)/\mathrm{MR}(0) - 1) - \gamma`, each narrowed to
+    1e-8; where the gap does not vanish the stage jumps, and there is no root.
+
+    :param restriction: a number, one per incumbent, or (incumbent, channel).
+    :return: over ``root``, slowest first: ``frontier_speed``, ``mix``, ``effort``, ``incumbent_payoff``,
+        ``challenger_payoff``, ``welfare``, ``stage_residual``; and ``meant``, the root the ordinary solve stands for (the
+        nearest to 1 on the side to which the right side points there; -1: none), ``num_jumps``, and ``open_above``
+        (whether the right side still exceeds γ at the end of the scan).
+    :raises ValueError: for a bad restriction.
+    """
+    r = jnp.stack(checked_restriction(game, restriction))
+    speeds = np.linspace(0, FASTEST, SCAN + 1)[1:]
+    gap = _gaps(game, r, speeds)
+    narrowed = [_narrowed(game, r, speeds[k], speeds[k + 1]) for k in _changes(gap)]
+    roots = np.array([root for root, at_root in narrowed if at_root <= ROOT])
+    found = jax.tree.map(np.asarray, _stages(game, r, jnp.asarray(np.resize([*roots, 1.0], SCAN)), None))
+    names = ("frontier_speed", *OUTCOMES)
+    over = ("root", np.arange(len(roots)), {"long_name": "root, slowest frontier first"})
+    ds = label(game, {name: getattr(found, name)[: len(roots)] for name in names}, {"root": over})
+    at_one = float(found.gap[len(roots)])
+    extras = {
+        "meant": ((), _meant(roots, at_one), "root next to 1 on the side the right side points to; -1: none"),
+        "num_jumps": ((), len(narrowed) - len(roots), "changes of sign without a root, where the stage jumps"),
+        "open_above": ((), bool(gap[-1] > 0), f"whether the right side exceeds γ at {FASTEST:g}"),
+    }
+    return _with(ds, extras).assign_attrs(complete=f"no: a scan of {SCAN} speeds")
+
+
+def _gaps(game: RestrictionGame, r: Array, speeds: np.ndarray) -> np.ndarray:
+    return np.asarray(_stages(game, r, jnp.asarray(speeds), None).gap)
+
+
+def _changes(gap: np.ndarray) -> np.ndarray:
+    """The positions after which the sign changes."""
+    return np.flatnonzero((gap[:-1] > 0) != (gap[1:] > 0))
+
+
+def _narrowed(game: RestrictionGame, r: Array, low: float, high: float) -> tuple[float, float]:
+    """The first change of sign between two speeds, and the gap there."""
+    below = above = np.inf
+    while high - low > 1e-8:
+        speeds = np.linspace(low, high, SCAN)
+        gap = _gaps(game, r, speeds)
+        k = _changes(gap)[0]
+        low, high, below, above = speeds[k], speeds[k + 1], gap[k], gap[k + 1]
+    share = below / (below - above)
+    return low + share * (high - low), max(abs(below), abs(above))
+
+
+def _meant(roots: np.ndarray, at_one: float) -> int:
+    """The nearest root above 1 if the right side exceeds 1 there, below if it falls short."""
+    near = np.flatnonzero(np.abs(roots - 1) <= ROOT)
+    if len(near):
+        return int(near[0])
+    side = np.flatnonzero(roots > 1) if at_one > 0 else np.flatnonzero(roots < 1)[::-1]
+    return int(side[0]) if len(side) else -1
