@@ -1,12 +1,8 @@
-r"""What else could have happened: several equilibria of the challengers' stage, several speeds of the frontier.
+"""What else could have happened: several equilibria of the challengers' stage (model.md §6).
 
-As σ → 0 choices to go sovereign are strategic substitutes through the aggregate and complements inside a consortium, so
-the stage may have several equilibria (model.md §6); and
-
-.. math:: \gamma = 1 + \varepsilon_\gamma\Bigl(\frac{\mathrm{MR}(r;\gamma)}{\mathrm{MR}(0)} - 1\Bigr)
-
-may have several roots: a frontier that stalls because nobody expects it to move (model.md §7). Everything here is a search
-from many starts or over a scan: what it finds is there, and what it does not find may be.
+As σ → 0 choices to go sovereign are strategic substitutes through the aggregate and complements inside a consortium, and
+effort and share feed each other, so the stage may have several equilibria. They are searched from many starts: what is
+found is there, and what is not found may be.
 """
 
 import itertools
@@ -35,15 +31,13 @@ SURE = 20.0  # logit of a strategy that is as good as certain
 MARKUPS = (1.0, 3.0)  # in units of 1/α; 1 is the lowest there is
 SAME = 1e-4  # equilibria nearer than this in mixes, effort and prices are one
 PATH = 65  # values of σ on the logit path
-SCAN, FASTEST = 121, 3.0  # speeds of the frontier looked at, and the highest
-ROOT = 1e-6  # a change of sign with a larger gap is a jump from one stage equilibrium to another
 EFFORTS, LAMBERT_STEPS = 65, 8
 GAIN = 1e-6  # bn $/year: more from another effort, and a stage is no equilibrium
-PLAIN_STEPS, LONGEST_CYCLE = 4000, 32
+PLAIN_STEPS, LONGEST_CYCLE, STILL = 4000, 32, 1e-6
 OUTCOMES = ("mix", "effort", "incumbent_payoff", "challenger_payoff", "welfare", "stage_residual")
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """Solved stages, one row each."""
 
     mix: Array
@@ -79,14 +73,16 @@ def stage_equilibria(game: RestrictionGame, restriction: Any, *, starts: int = C
     :raises ValueError: for mode "exact", a bad restriction, or ``starts`` below 1.
     """
     if game.mode != "fast":
-        raise ValueError("mode = 'exact': several equilibria are searched in the fast stage; use game.replace(mode='fast')")
+        raise ValueError(
+            "mode = 'exact': several equilibria are searched in the fast stage; use game.replace(mode='fast')"
+        )
     if starts != int(starts) or starts < 1:
         raise ValueError(f"starts = {starts}: give a number of profiles to start from, 1 or more")
     profile = checked_restriction(game, restriction)
     r, gamma = jnp.stack(profile), jnp.asarray(_measures(game, profile)["frontier_speed"])
     first, along, path_step = _logit_path(game.parameters, r, gamma)
     rows = _starts(game.parameters, int(starts), first, along)
-    found = jax.tree.map(np.asarray, _stages(game, r, jnp.full(len(rows.effort), gamma), rows))
+    found = jax.tree.map(np.asarray, solved_stages(game, r, jnp.full(len(rows.effort), gamma), rows))
     groups, group_of = _merged(found)
     chosen = np.array([group[0] for group in groups], int)
     gain = found.effort_gain[chosen].max(axis=1, initial=0)
@@ -106,7 +102,11 @@ def stage_equilibria(game: RestrictionGame, restriction: Any, *, starts: int = C
     reaching = [sum(i < len(group_of) - 1 for i in group) for group in groups]  # the last row is the logit path's
     extras = {
         "effort_gain": ("equilibrium", gain, "most a challenger gains from another effort, in bn $/year"),
-        "num_equilibria": ((), int((gain <= GAIN).sum()), "equilibria at which no challenger gains from another effort"),
+        "num_equilibria": (
+            (),
+            int((gain <= GAIN).sum()),
+            "equilibria at which no challenger gains from another effort",
+        ),
         "num_starts_reaching": ("equilibrium", np.array(reaching, int), "starts that led there"),
         "selected": ("selection", np.array(list(picks.values()), int), "equilibrium a selection picks; -1: none"),
         "num_starts": ((), len(group_of) - 1, "starts"),
@@ -115,11 +115,15 @@ def stage_equilibria(game: RestrictionGame, restriction: Any, *, starts: int = C
         "prices_disagree": ((), _prices_disagree(found, chosen), "equal mixes and efforts at different prices"),
         "logit_path_step": ((), float(path_step), "largest step of a probability on the logit path"),
     }
-    return _with(ds, extras).assign_coords(selection=list(picks)).assign_attrs(complete="no: a search from many starts")
+    return (
+        with_variables(ds, extras)
+        .assign_coords(selection=list(picks))
+        .assign_attrs(complete="no: a search from many starts")
+    )
 
 
 @eqx.filter_jit
-def _stages(game: RestrictionGame, r: Array, speeds: Array, starts: Stage | None) -> _Found:
+def solved_stages(game: RestrictionGame, r: Array, speeds: Array, starts: Stage | None) -> Found:
     """The stage at every speed of the frontier, each from its own start (None: the opening)."""
     p = game.parameters
     first = opening(p, market(p, r, jnp.ones(())))
@@ -144,8 +148,8 @@ def _stages(game: RestrictionGame, r: Array, speeds: Array, starts: Stage | None
     return jax.tree.map(lambda x: x[1:], jax.vmap(told)(where, speeds, markets, stages))
 
 
-def _told(p: Parameters, play: Play, gap: Array) -> _Found:
-    return _Found(
+def _told(p: Parameters, play: Play, gap: Array) -> Found:
+    return Found(
         mix=play.mix,
         effort=play.effort,
         incumbent_payoff=play.incumbent_payoff,
@@ -207,7 +211,7 @@ def _starts(p: Parameters, most: int, first: Stage, along: Stage) -> Stage:
     rows = [first]
     for effort, markup, sure in itertools.product((0.0, float(p.effort_bound)), MARKUPS, profiles):
         prices = jax.tree.map(lambda x, by=markup: by * x, first.prices)
-        rows.append(Stage(SURE * sure, np.full_like(first.effort, effort), prices))
+        rows.append(Stage(SURE * sure, effort * np.ones_like(first.effort), prices))
     return jax.tree.map(lambda *x: jnp.asarray(np.stack(x)), *rows, along)
 
 
@@ -220,7 +224,7 @@ def _sure_profiles(num: int, kinds: int, most: int) -> np.ndarray:
     return np.concatenate([np.eye(kinds)[chosen], np.zeros((1, num, kinds))])
 
 
-def _merged(found: _Found) -> tuple[list[list[int]], list[int]]:
+def _merged(found: Found) -> tuple[list[list[int]], list[int]]:
     """The rows of every distinct equilibrium, best for the world first, and for every row its equilibrium (-1: none)."""
     points = np.concatenate([found.mix.reshape(len(found.mix), -1), found.effort, found.prices], axis=1)
     groups: list[list[int]] = []
@@ -242,12 +246,12 @@ def _extremes(values: np.ndarray, allowed: np.ndarray) -> tuple[int, int]:
     return int(np.where(allowed, values, -np.inf).argmax()), int(np.where(allowed, values, np.inf).argmin())
 
 
-def _prices_disagree(found: _Found, rows: list[int]) -> bool:
+def _prices_disagree(found: Found, rows: np.ndarray) -> bool:
     pairs = itertools.combinations(rows, 2)
     return any(max(np.abs(x[i] - x[j]).max(initial=0) for x in (found.mix, found.effort)) <= SAME for i, j in pairs)
 
 
-def _with(ds: "xarray.Dataset", extras: dict[str, tuple]) -> "xarray.Dataset":
+def with_variables(ds: "xarray.Dataset", extras: dict[str, tuple]) -> "xarray.Dataset":
     return ds.assign({k: (dims, value, {"long_name": name, "units": "1"}) for k, (dims, value, name) in extras.items()})
 
 
@@ -262,7 +266,7 @@ def diagnose_stage(game: RestrictionGame, restriction: Any) -> str:
     r = jnp.stack(checked_restriction(game, restriction))
     mixes = np.asarray(_damped(game.parameters, r, jnp.asarray(ds.frontier_speed.values)))[-LONGEST_CYCLE - 1 :]
     apart = np.abs(mixes[-1] - mixes[-2::-1]).max(axis=(1, 2), initial=0)  # from 1, 2, ... steps ago
-    back = np.flatnonzero(apart <= ROOT)
+    back = np.flatnonzero(apart <= STILL)
     if len(back) and back[0] > 0:
         return f"cycle of length {back[0] + 1}"
     if ds.num_equilibria > 1:
@@ -282,64 +286,3 @@ def _damped(p: Parameters, r: Array, gamma: Array) -> Array:
         return new, new.mix
 
     return jax.lax.scan(step, opening(p, m), None, PLAIN_STEPS)[1]
-
-
-def frontier_speeds(game: RestrictionGame, restriction: Any) -> "xarray.Dataset":
-    r"""All speeds γ of the frontier that agree with the return they bring, found on a scan of (0, 3].
-
-    Changes of sign of :math:`1 + \varepsilon_\gamma(\mathrm{MR}(r;\gamma)/\mathrm{MR}(0) - 1) - \gamma`, each narrowed to
-    1e-8; where the gap does not vanish the stage jumps, and there is no root.
-
-    :param restriction: a number, one per incumbent, or (incumbent, channel).
-    :return: over ``root``, slowest first: ``frontier_speed``, ``mix``, ``effort``, ``incumbent_payoff``,
-        ``challenger_payoff``, ``welfare``, ``stage_residual``; and ``meant``, the root the ordinary solve stands for (the
-        nearest to 1 on the side to which the right side points there; -1: none), ``num_jumps``, and ``open_above``
-        (whether the right side still exceeds γ at the end of the scan).
-    :raises ValueError: for a bad restriction.
-    """
-    r = jnp.stack(checked_restriction(game, restriction))
-    speeds = np.linspace(0, FASTEST, SCAN + 1)[1:]
-    gap = _gaps(game, r, speeds)
-    narrowed = [_narrowed(game, r, speeds[k], speeds[k + 1]) for k in _changes(gap)]
-    roots = np.array([root for root, at_root in narrowed if at_root <= ROOT])
-    found = jax.tree.map(np.asarray, _stages(game, r, jnp.asarray(np.resize([*roots, 1.0], SCAN)), None))
-    names = ("frontier_speed", *OUTCOMES)
-    over = ("root", np.arange(len(roots)), {"long_name": "root, slowest frontier first"})
-    ds = label(game, {name: getattr(found, name)[: len(roots)] for name in names}, {"root": over})
-    at_one = float(found.gap[len(roots)])
-    extras = {
-        "meant": ((), _meant(roots, at_one), "root next to 1 on the side the right side points to; -1: none"),
-        "num_jumps": ((), len(narrowed) - len(roots), "changes of sign without a root, where the stage jumps"),
-        "open_above": ((), bool(gap[-1] > 0), f"whether the right side exceeds γ at {FASTEST:g}"),
-    }
-    return _with(ds, extras).assign_attrs(complete=f"no: a scan of {SCAN} speeds")
-
-
-def _gaps(game: RestrictionGame, r: Array, speeds: np.ndarray) -> np.ndarray:
-    return np.asarray(_stages(game, r, jnp.asarray(speeds), None).gap)
-
-
-def _changes(gap: np.ndarray) -> np.ndarray:
-    """The positions after which the sign changes."""
-    return np.flatnonzero((gap[:-1] > 0) != (gap[1:] > 0))
-
-
-def _narrowed(game: RestrictionGame, r: Array, low: float, high: float) -> tuple[float, float]:
-    """The first change of sign between two speeds, and the gap there."""
-    below = above = np.inf
-    while high - low > 1e-8:
-        speeds = np.linspace(low, high, SCAN)
-        gap = _gaps(game, r, speeds)
-        k = _changes(gap)[0]
-        low, high, below, above = speeds[k], speeds[k + 1], gap[k], gap[k + 1]
-    share = below / (below - above)
-    return low + share * (high - low), max(abs(below), abs(above))
-
-
-def _meant(roots: np.ndarray, at_one: float) -> int:
-    """The nearest root above 1 if the right side exceeds 1 there, below if it falls short."""
-    near = np.flatnonzero(np.abs(roots - 1) <= ROOT)
-    if len(near):
-        return int(near[0])
-    side = np.flatnonzero(roots > 1) if at_one > 0 else np.flatnonzero(roots < 1)[::-1]
-    return int(side[0]) if len(side) else -1
