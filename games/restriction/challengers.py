@@ -85,10 +85,12 @@ def better_effort(p: Parameters, m: Market, mix: Array, stage: Stage) -> tuple[S
     return stage._replace(effort=effort), top > 0
 
 
-def solve_stage(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4, lanes=0) -> FixedPoint:
+def solve_stage(
+    p: Parameters, m: Market, *, start=None, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4, lanes=0
+) -> FixedPoint:
     return fixed_point(
         respond,
-        opening(p, m),
+        opening(p, m) if start is None else start,
         (p, m),
         tolerance=tolerance,
         max_steps=max_steps,

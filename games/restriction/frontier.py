@@ -23,7 +23,7 @@ from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN, Market, market
 from games.restriction.nests import SYSTEMS
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts, client_fee
-from solver.fixed_point import fixed_point
+from solver.fixed_point import FixedPoint, fixed_point
 
 ROOT_STEPS = 60
 
@@ -107,7 +107,11 @@ class _Stagewise(NamedTuple):
 
 @jax.jit  # traced once, however often a program plays
 def _fast(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
-    solved = solve_stage(p, m) if mix is None else solve_held(p, m, mix)
+    return expected(p, m, solve_stage(p, m) if mix is None else solve_held(p, m, mix), mix)
+
+
+def expected(p: Parameters, m: Market, solved: FixedPoint, mix: Array | None = None) -> _Stagewise:
+    """The fast mode's stage with its books, at a solution (or at the mixes it was solved for)."""
     stage: Stage = solved.value
     mix = stage.mix if mix is None else mix
     a = accounts(p, m, mix, stage.effort, stage.prices)
@@ -176,6 +180,11 @@ def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
 
     base = at(jnp.ones(()), jnp.zeros_like(restriction), None)[1].books.return_
     gamma, settled, (m, stage) = _speed(at, lambda play: play[1].books.return_ / base, p.appropriability)
+    return outcome(p, restriction, m, stage, gamma, base, settled)
+
+
+def outcome(p: Parameters, restriction: Array, m: Market, stage: _Stagewise, gamma, base, settled) -> Play:
+    """The play at a stage and a speed γ of the frontier, ``base`` = MR(0), ``settled`` whether γ was met."""
     books = stage.books
     I = restriction.shape[0]  # noqa: E741
     sovereign = stage.mix[:, SOVEREIGN]

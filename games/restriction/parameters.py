@@ -17,7 +17,6 @@ from jax.core import Tracer
 
 STRATEGIES = ("client", "sovereign", "applied")
 DEMANDS = ("logit", "nested")
-OPTIMA = ("local", "global")
 SEGMENTS = ("G", "V")
 
 ByBloc = Mapping[str, float | tuple[float, ...]]
@@ -62,10 +61,10 @@ class Parameters(eqx.Module):
 
     Who belongs where is static: ``blocs``; the bloc of each incumbent and challenger; the region (a bloc) and segment ("G"
     or "V") of each cell of consumers; the members of the consortium, by the challengers' names. The numbers of players,
-    blocs and cells follow from these and from the lengths of the arrays given. So are the ``demand`` system and whether
-    challengers may ``exit``, a fourth strategy without sales or profit, and whether effort is any "local" maximum of the
-    challenger's profit, as its first-order condition says, or moves on while another effort pays more ("global"). A scalar given where several values are held is
-    broadcast; a default of several values repeats its last where a bloc has more members.
+    blocs and cells follow from these and from the lengths of the arrays given. Static too: the ``demand`` system; whether
+    challengers may ``exit``, a fourth strategy without sales or profit; and whether effort is any "local" maximum of the
+    challenger's profit, as its first-order condition says, or moves on while another pays more (``effort_optimum``). A scalar
+    given where several are held is broadcast; a default of several values repeats its last where a bloc has more members.
     """
 
     blocs: tuple[str, ...] = eqx.field(static=True)
@@ -243,10 +242,8 @@ class Parameters(eqx.Module):
         members = tuple(n for n, b in zip(self.challengers, self.challenger_bloc, strict=True) if b == "TW")
         self.consortium = members if consortium is None else tuple(consortium)
         _check_members("consortium", self.consortium, self.challengers, "challengers")
-        self.demand, self.exit = _checked_demand(demand, values), _checked_flag("exit", exit)  # type: ignore[assignment]
-        if effort_optimum not in OPTIMA:
-            raise ValueError(f"effort_optimum = {effort_optimum!r}: give one of {', '.join(map(repr, OPTIMA))}")
-        self.effort_optimum = effort_optimum  # type: ignore[assignment]
+        self.demand, self.exit = _checked_demand(demand, values), bool(_one_of("exit", exit, (True, False)))  # type: ignore[assignment]
+        self.effort_optimum = _one_of("effort_optimum", effort_optimum, ("local", "global"))
         for item in array_fields():
             value = values.get(item.name)
             value = self._default(item) if value is None else value
@@ -310,9 +307,7 @@ def _refuse_unknown(values: Mapping[str, Any]) -> None:
 
 
 def _checked_demand(demand: str, values: Mapping[str, Any]) -> str:
-    if demand not in DEMANDS:
-        raise ValueError(f"demand = {demand!r}: give one of {', '.join(map(repr, DEMANDS))}")
-    if demand == "logit" and values.get("dissimilarity") is not None:
+    if _one_of("demand", demand, DEMANDS) == "logit" and values.get("dissimilarity") is not None:
         raise ValueError(
             f"dissimilarity = {values['dissimilarity']} has no effect with demand = 'logit': "
             "pass demand='nested', or leave it out"
@@ -320,10 +315,10 @@ def _checked_demand(demand: str, values: Mapping[str, Any]) -> str:
     return demand
 
 
-def _checked_flag(name: str, value: bool) -> bool:
-    if value not in (True, False):
-        raise ValueError(f"{name} = {value!r}: give True or False")
-    return bool(value)
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: give one of {', '.join(map(repr, allowed))}")
+    return value
 
 
 def _membership(name, axis, given, default, values, *, uniform=False) -> tuple[str, ...]:

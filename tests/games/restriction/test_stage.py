@@ -254,24 +254,6 @@ def test_reverse_mode_of_the_stage():
     assert np.abs(want).max() > 1e-2
 
 
-@pytest.mark.parametrize("name", ["sigma", "outside_knowledge", "appropriability"])
-def test_forward_derivatives_of_the_whole_outcome(drawn, name):
-    """Mixes and incumbents' payoffs in a parameter where the frontier's speed responds."""
-    game = drawn[2]
-
-    @eqx.filter_jit
-    def outcome(value):
-        moved = eqx.tree_at(lambda g: getattr(g.parameters, name), game, value)
-        followers = moved.followers(tuple(R))
-        return followers.mix, followers.incumbent_payoff, followers.gamma
-
-    at = getattr(game.parameters, name)
-    _, got = jax.jvp(outcome, (at,), (jnp.ones_like(at),))
-    step = 1e-4
-    up, down = outcome(at + step), outcome(at - step)
-    compare(got, up, down, step, rtol=1e-3, atol=1e-5)
-
-
 def test_timings():
     """At the mix the challengers chose nothing differs; after a deviation the held mix does, and so do payoffs."""
     observed, simultaneous = RestrictionGame(), RestrictionGame(timing="simultaneous")
