@@ -186,7 +186,7 @@ def _starts(p: Parameters, most: int, first: Stage, along: Stage) -> Stage:
     rows = [first]
     for effort, markup, sure in itertools.product((0.0, float(p.effort_bound)), MARKUPS, profiles):
         prices = jax.tree.map(lambda x, by=markup: by * x, first.prices)
-        rows.append(Stage(SURE * sure, effort * np.ones_like(first.effort), prices))
+        rows.append(Stage(SURE * sure, jnp.full_like(first.effort, effort), prices))
     return jax.tree.map(lambda *x: jnp.asarray(np.stack(x)), *rows, along)
 
 
