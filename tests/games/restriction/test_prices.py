@@ -22,7 +22,7 @@ def by_hand(incumbents, outside, *, wholesale=None, scale=1.0):
     t = jnp.asarray(incumbents, float)[:, None]
     one, cell = jnp.zeros(()), jnp.ones(1)
     return Market(
-        restriction=0 * t[:, 0], pool=cell, open_lag=one, open_slope=one, lag_at_rest=cell, lag_slope=cell,
+        restriction=0 * t[:, 0], pool=cell, open_lag=one, open_slope=one, lag_at_rest=cell, lag_slope=cell, effort_bound=one,
         client_lag=cell, licence=jnp.full_like(t, 1 / len(t)), outside=outside * cell,
         incumbent_type=t, type_at_rest=jnp.ones((0, 3, 1)), scale=scale * cell,
         wholesale=jnp.zeros_like(t) if wholesale is None else jnp.asarray(wholesale, float)[:, None], queries=one,

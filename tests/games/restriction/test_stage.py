@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import lambertw, softmax
 
 from games.restriction import RestrictionGame
-from games.restriction.challengers import solve_stage
+from games.restriction.challengers import effort_deviation, solve_stage
 from games.restriction.demand import market, types
 from games.restriction.frontier import _books, play_at_mix
 from games.restriction.parameters import array_fields
@@ -291,3 +291,33 @@ def test_return_to_moving_the_frontier(margin):
     slopes = (profit(1.0 + step) - profit(1.0 - step)) / (2 * step)
     got = _books(p, m, s, s.mix).return_
     assert float(got) == pytest.approx(float(slopes.sum()), rel=1e-6)
+
+
+@eqx.filter_jit
+def stages_with_deviations(p, restriction):
+    m = market(p, restriction, jnp.ones(restriction.shape[2:]))
+    found = solve_stage(p, m, lanes=1)
+    return m, found, effort_deviation(p, m, found.value.mix, found.value)
+
+
+@pytest.mark.parametrize("optimum", ["local", "global"])
+def test_effort_is_a_maximum(optimum):
+    """Profit by effort, own prices following by Lambert's function: never a minimum; with "global" hardly ever beaten."""
+    p = batch(DRAWS, effort_optimum=optimum)
+    m, found, (_, regret, _) = stages_with_deviations(p, jnp.full((3, 1, 200), 0.5))
+    assert found.converged.all()
+    stage, p, m = jax.tree.map(np.asarray, (found.value, p, m))
+    y, slope = stage.prices.challenger[:, 1] - 1, p.lag_slope * m.lag_slope[:, None]
+    borne = p.effort_cost * (1 - p.subsidy) * np.asarray(cost_share(p, found.value.mix))
+
+    def profit(x):
+        own = lambertw(y * np.exp(y + slope * (x - stage.effort)[:, None])).real
+        return (m.scale * own).sum(axis=1) - borne * x**2 / 2
+
+    here = profit(stage.effort)
+    for step in (-1e-3, 1e-3):
+        assert (profit(np.clip(stage.effort + step, 0, m.effort_bound)) <= here + 1e-9).all()
+    gain = np.max([profit(np.full_like(here, x)) for x in np.linspace(0, 1, 201)], axis=0) - here
+    assert_close(np.where(gain > 1e-3, regret, 0), np.where(gain > 1e-3, gain, 0), 0.05)
+    beaten = (gain > 1e-6).any(axis=0).sum()
+    assert beaten <= 1 if optimum == "global" else beaten > 1  # one draw has no equilibrium in efforts
