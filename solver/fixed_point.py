@@ -213,11 +213,11 @@ def _unflat(flat: Array, like):
 
 
 def _distance(new, old, lanes) -> Array:
-    gaps = [
-        jnp.abs(a - b).reshape(-1, *a.shape[a.ndim - lanes :]).max(axis=0, initial=0.0)
-        for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
-    ]
-    return jnp.stack(gaps).max(axis=0)
+    gaps = _flat(jax.tree.map(lambda a, b: jnp.abs(a - b), new, old), lanes)
+    while gaps.shape[0] > 1:  # halving: XLA's own maximum over an axis is not vectorised
+        half = gaps.shape[0] // 2
+        gaps = jnp.concatenate([jnp.maximum(gaps[:half], gaps[half : 2 * half]), gaps[2 * half :]])
+    return gaps[0]
 
 
 def _where(mask: Array, new, old):

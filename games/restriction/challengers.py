@@ -9,6 +9,7 @@ from jax import Array
 from games.restriction.demand import Market, Prices, newton_step, opening_prices, types
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts
+from solver.batch import fixed_points
 from solver.fixed_point import FixedPoint, fixed_point
 
 STAGE_STEPS = 1000  # half of all stages need 12, one in a hundred more than 66
@@ -51,9 +52,31 @@ def solve_stage(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STE
         tolerance=tolerance,
         max_steps=max_steps,
         memory=memory,
-        accelerate=lambda stage: (stage.logits, stage.effort),
+        accelerate=choices,
         lanes=lanes,
     )
+
+
+def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4) -> FixedPoint:
+    """A batch of stages, the lanes last in every array (``prior.batch``); as :func:`solve_stage`, without derivatives."""
+    return fixed_points(
+        respond,
+        start,
+        (p, m),
+        tolerance=tolerance,
+        max_steps=max_steps,
+        memory=memory,
+        accelerate=choices,
+    )
+
+
+def choices(stage: Stage) -> tuple[Array, Array]:
+    """What is extrapolated: at given choices Newton's steps settle the prices by themselves."""
+    return stage.logits, stage.effort
+
+
+def start(args: tuple[Parameters, Market]) -> Stage:
+    return opening(*args)
 
 
 def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4) -> FixedPoint:
