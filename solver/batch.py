@@ -151,7 +151,7 @@ def _all_blocks(args, state, fresh, count, tolerance, max_steps, *, chunk, start
         own = jax.tree.map(cut, args)
         opened = _begin(start(own), memory, accelerate, 1)
         given = jax.tree.map(lambda new, old: jnp.where(fresh, new, cut(old)), opened, state)
-        done = _block(function, opened, own, given, tolerance, max_steps, accelerate)
+        done = _block(function, own, given, tolerance, max_steps, accelerate)
         paste = partial(jax.lax.dynamic_update_slice_in_dim, start_index=i * chunk, axis=-1)
         return jax.tree.map(paste, out, done)
 
@@ -160,7 +160,7 @@ def _all_blocks(args, state, fresh, count, tolerance, max_steps, *, chunk, start
     return jax.lax.fori_loop(0, count, block, (state, found, running))
 
 
-def _block(function, opened, args, state, tolerance, max_steps, accelerate):
+def _block(function, args, state, tolerance, max_steps, accelerate):
     """Steps until at most a share of the lanes is left."""
     dtype = state.residual.dtype
     lanes = state.residual.shape[0]
@@ -183,8 +183,8 @@ def _block(function, opened, args, state, tolerance, max_steps, accelerate):
     if dtype == jnp.float64:
         low = steps(_cast(args, jnp.float32), _cast(state, jnp.float32), jnp.float32(COARSE), COARSE_STEPS)
         low = _cast(low, dtype)
-        sound = jnp.isfinite(low.accelerated).all(axis=0) & jnp.isfinite(low.residual)
-        state = _where(sound, low, opened._replace(num_steps=low.num_steps))
+        gained = jnp.isfinite(low.accelerated).all(axis=0) & (low.residual < state.residual)
+        state = _where(gained, low, state._replace(num_steps=low.num_steps))  # else float32 was not enough
     state = steps(args, state, tolerance, FINE_STEPS)
     found = FixedPoint(state.value, state.residual, state.num_steps, state.residual <= tolerance)
     return state, found, _running(state, tolerance, max_steps)

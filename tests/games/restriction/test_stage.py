@@ -8,7 +8,7 @@ import pytest
 from scipy.special import softmax
 
 from games.restriction import RestrictionGame
-from games.restriction.challengers import solve_stage
+from games.restriction.challengers import solve_stage, solve_stages
 from games.restriction.demand import market, types
 from games.restriction.frontier import _books, play_at_mix
 from games.restriction.parameters import array_fields
