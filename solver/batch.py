@@ -26,7 +26,7 @@ from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _
 SLAB = 8  # chunks of one call
 COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
 COARSE_STEPS, FINE_STEPS = 48, 16  # of a block, at most: what float32 cannot settle goes on in double
-LEFT = 1 / 8  # share of a block's lanes that may still run when it stops
+LEFT = 1 / 4  # share of a block's lanes that may still run when it stops
 SMALL = 16  # lanes below which a block runs to its end
 
 

@@ -57,7 +57,7 @@ def solve_stage(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STE
     )
 
 
-def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4) -> FixedPoint:
+def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=2) -> FixedPoint:
     """A batch of stages, the lanes last in every array (``prior.batch``); as :func:`solve_stage`, without derivatives."""
     return fixed_points(
         respond,

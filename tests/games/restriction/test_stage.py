@@ -181,6 +181,18 @@ def test_draws_converge_and_batches_agree(r):
     jax.tree.map(lambda a, b: assert_close(np.moveaxis(a, 0, -1), b[..., :8], 1e-6), mapped, lanes.value)
 
 
+def test_compacted_batches_agree():
+    """The same 200 draws in blocks of lanes that leave, against the plain batch."""
+    p = batch(DRAWS)
+    lanes = stages(p, jnp.full((3, 1, 200), 0.75))
+    m = jax.jit(market)(p, jnp.full((3, 1, 200), 0.75), jnp.ones(200))
+    found = solve_stages(p, m)
+    assert found.converged.all()
+    assert found.residual.max() <= 1e-8
+    np.testing.assert_allclose(found.value.mix, lanes.value.mix, atol=1e-8)
+    np.testing.assert_allclose(found.value.effort, lanes.value.effort, atol=1e-8)
+
+
 def test_nearly_every_draw_converges():
     """Of 2,000 draws, among them some that acceleration alone circles around, at least 99.9 % reach 1e-8."""
     found = stages(batch(draw_worlds(2000, seed=1)), jnp.full((3, 1, 2000), 0.5))
