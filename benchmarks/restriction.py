@@ -16,7 +16,9 @@ import platform
 import statistics
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +62,7 @@ def machine() -> dict[str, str]:
     return {"device": device, "load": load, **versions, "commit": git.stdout.strip() or "unknown"}
 
 
-def clocked(function) -> tuple[float, float, object]:
+def clocked(function: Callable[[], Any]) -> tuple[float, float, Any]:
     """Seconds on the wall and of processors, and what the function returned."""
     wall, processor = time.perf_counter(), time.process_time()
     result = jax.block_until_ready(function())
@@ -116,7 +118,7 @@ def stages(repeats: int) -> dict:
                           converged.mean(), steps.mean()), f"(first call {compiling:.1f} s)")  # fmt: skip
         print(f"   ratio {out['ratio_wall']:.2f} on the wall, {out['ratio_processors']:.2f} in processor time (aim: 3)")
         print(f"   same mixes in {out['share_agreeing']:.3%} of lanes, to {out['largest_gap_agreeing']:.1e} there; "
-              f"{(gaps >= 1e-6).sum()} lanes went to another equilibrium (largest gap {gaps.max():.2f})")  # fmt: skip
+              f"{(gaps >= 1e-6).sum()} lanes differ by more (largest gap {gaps.max():.2f})")  # fmt: skip
     print(f"   one pass of the exponentials: {processor[2] * lanes:.2f} µs of processors; the solution takes "
           f"{out['passes_of_exponentials']:.0f} of them", flush=True)  # fmt: skip
     return out
@@ -151,7 +153,8 @@ def incumbents(worlds: int, stage_us: float) -> dict:
     draws = {name: jnp.asarray(values) for name, values in draw_worlds(worlds, SEED).items()}
 
     def make(draw):
-        return RestrictionGame(**{name: values[draw.astype(int)] for name, values in draws.items()})
+        world: dict[str, Any] = {name: values[draw.astype(int)] for name, values in draws.items()}
+        return RestrictionGame(**world)
 
     chunks = _Chunks(make, ("draw",), BestResponse(), None, (jnp.zeros(1),) * 3, jnp.asarray(1e-8), 60)
     points = [np.arange(worlds, dtype=float)]
@@ -206,7 +209,7 @@ def modes(instances: int) -> dict:
     fine = fast[2] & exact[2]
     gap = np.abs(fast[0] - exact[0]).max(axis=(1, 2))[fine]
     profit = np.abs(fast[1] / exact[1] - 1).max(axis=1)[fine]
-    out = {"instances": instances, "solved_in_both": int(fine.sum())}
+    out: dict[str, Any] = {"instances": instances, "solved_in_both": int(fine.sum())}
     print(f"\n3. Fast against exact mode, {instances} draws, r = 0 and 0.75 in turn; solved in both: {fine.sum()}")
     for name, values in (("mix", gap), ("profit", profit)):
         out[name] = dict(zip(("median", "p90", "max"), np.percentile(values, (50, 90, 100)).tolist(), strict=True))

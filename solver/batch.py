@@ -56,19 +56,20 @@ def fixed_points(
     :raises ValueError: if the arrays of ``args`` disagree on the number of lanes.
     """
     args = jax.tree.map(np.asarray, args)
-    counts = {leaf.shape[-1] if leaf.ndim else None for leaf in jax.tree.leaves(args)}
-    if len(counts) != 1 or None in counts:
-        raise ValueError(f"args has arrays with {counts} lanes: give every array the same last axis")
+    counts = {leaf.shape[-1] if leaf.ndim else 0 for leaf in jax.tree.leaves(args)}
+    if len(counts) != 1 or 0 in counts:
+        raise ValueError(f"args has arrays with {counts} lanes: give every array the same last axis, not empty")
     total = counts.pop()
     chunk = min(chunk, max(SMALL, 1 << max(total - 1, 0).bit_length()))
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
     nothing = _opened(_take(args, np.zeros(SLAB * chunk, int)), start=start, memory=memory, accelerate=accelerate)
     work = _Work(function, start, memory, accelerate, chunk, *limits, nothing)
 
-    waiting, state, out = np.arange(total), None, None
+    waiting, state = np.arange(total), None
+    out: Any = None
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
-        while waiting.size or out is None:
+        while waiting.size:
             size = min(SLAB * chunk, -(-waiting.size // (threads * chunk)) * chunk)
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
             run = partial(_run, work, args, waiting, state)
