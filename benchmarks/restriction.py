@@ -103,7 +103,7 @@ def stages(repeats: int) -> dict:
     print(line.format("solve_stages", out["per_minute"], out["us_per_stage"], processor[0] * lanes, out["converged"],
                       out["steps_mean"]), f"(first call {first:.1f} s)")  # fmt: skip
     if theirs:
-        mix, _, steps, converged = other[2]
+        mix, _, steps, converged = theirs()
         both = solution.converged & converged
         gaps = np.abs(np.moveaxis(np.asarray(solution.value.mix), -1, 0) - mix).max(axis=(1, 2))[both]
         out |= {
