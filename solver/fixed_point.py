@@ -44,8 +44,8 @@ class _State(NamedTuple):
     accelerated: Array  # (n, *lanes)
     last_f: Array
     last_g: Array
-    df: Array  # (memory, n, *lanes)
-    dg: Array
+    df: tuple[Array, ...]  # the last differences, each (n, *lanes)
+    dg: tuple[Array, ...]
     residual: Array  # (*lanes)
     best: Array
     stalled: Array
@@ -127,7 +127,7 @@ def _running(s: _State, tolerance, max_steps) -> Array:
 def _begin(start, memory, accelerate, lanes) -> _State:
     u = _flat(accelerate(start), lanes)
     shape = u.shape[u.ndim - lanes :]
-    history = jnp.zeros((memory, *u.shape), u.dtype)
+    history = (jnp.zeros_like(u),) * memory
     zero = jnp.zeros(shape, jnp.int32)
     big = jnp.full(shape, jnp.inf, u.dtype)
     return _State(start, u, u, u, history, history, big, big, zero, zero, zero, zero)
@@ -142,11 +142,11 @@ def _advance(function, args, s: _State, tolerance, max_steps, accelerate, lanes)
     stalled = jnp.where(residual < s.best, 0, s.stalled + 1)
     drop = (s.fresh > 0) & ((residual > GROWTH * s.best) | (stalled > PATIENCE))
     df, dg, step = s.df, s.dg, g
-    if s.df.shape[0]:
+    if s.df:
         keep = ~drop & (s.fresh > 0)
-        df = jnp.where(drop, 0, jnp.concatenate([s.df[1:], jnp.where(keep, f - s.last_f, 0)[None]]))
-        dg = jnp.where(drop, 0, jnp.concatenate([s.dg[1:], jnp.where(keep, g - s.last_g, 0)[None]]))
-        extrapolated = g - (_weights(df, f)[:, None] * dg).sum(axis=0)
+        df = (*(jnp.where(drop, 0, old) for old in s.df[1:]), jnp.where(keep, f - s.last_f, 0))
+        dg = (*(jnp.where(drop, 0, old) for old in s.dg[1:]), jnp.where(keep, g - s.last_g, 0))
+        extrapolated = g - sum(weight * old for weight, old in zip(_weights(df, f), dg, strict=True))
         resting = drop | (s.fresh < 0)
         step = jnp.where(resting, s.accelerated + DAMPING * f, extrapolated)
     value = eqx.tree_at(accelerate, new, _unflat(step, accelerate(new)))
@@ -171,9 +171,9 @@ def _advance(function, args, s: _State, tolerance, max_steps, accelerate, lanes)
     return _where(running, advanced, s)
 
 
-def _weights(df: Array, f: Array) -> Array:
+def _weights(df: tuple[Array, ...], f: Array) -> list[Array]:
     """Least squares by the normal equations, lane by lane; a slot without history (zeros) gets weight 0."""
-    memory = df.shape[0]
+    memory = len(df)
     gram = [[(df[i] * df[j]).sum(axis=0) for j in range(memory)] for i in range(memory)]
     right = [(df[i] * f).sum(axis=0) for i in range(memory)]
     trace = sum(gram[i][i] for i in range(memory))
@@ -191,7 +191,7 @@ def _weights(df: Array, f: Array) -> Array:
     for i in reversed(range(memory)):
         rest = half[i] - sum((low[k][i] * weights[k] for k in range(i + 1, memory)), jnp.zeros_like(trace))
         weights[i] = rest / low[i][i]
-    return jnp.stack(weights)
+    return weights
 
 
 @_solve.def_jvp
@@ -238,11 +238,12 @@ def _unflat(flat: Array, like):
 
 
 def _distance(new, old, lanes) -> Array:
-    gaps = [
-        jnp.abs(a - b).reshape(-1, *a.shape[a.ndim - lanes :]).max(axis=0, initial=0.0)
-        for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
-    ]
-    return jnp.stack(gaps).max(axis=0)
+    def gap(a, b):
+        own = a.ndim - lanes
+        return jnp.abs(a - b).max(axis=own - 1, initial=0.0) if own > 1 else jnp.abs(a - b)
+
+    # in two rounds: XLA makes vector instructions of a maximum over a few entries, and not over many
+    return _flat(jax.tree.map(gap, new, old), lanes).max(axis=0, initial=0.0)
 
 
 def _where(mask: Array, new, old):

@@ -4,16 +4,18 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from games.restriction.demand import SOVEREIGN, Market, Prices, opening_prices
+from games.restriction.demand import Market, Prices, opening_prices
+from games.restriction.effort import better_effort
 from games.restriction.nests import SYSTEMS
 from games.restriction.parameters import Parameters
-from games.restriction.strategies import accounts, cost_share
+from games.restriction.strategies import accounts
+from solver.batch import fixed_points
 from solver.fixed_point import FixedPoint, fixed_point
 
 STAGE_STEPS = 1000  # half of all stages need 12, one in a hundred more than 66
-EFFORTS = 17  # efforts at which a challenger's profit is compared with that at the effort found
 
 
 class Stage(NamedTuple):
@@ -45,44 +47,10 @@ def respond(stage: Stage, args: tuple[Parameters, Market]) -> Stage:
     return Stage(books.payoff / p.sigma, books.best_effort, prices)
 
 
-def effort_deviation(p: Parameters, m: Market, mix: Array, stage: Stage) -> tuple[Array, Array, Array]:
-    r"""The effort of highest profit (challenger,) against rivals' given prices, what it gains over the one in ``stage``, and
-    whether that one is a local maximum.
-
-    At rivals' given aggregate the own markup :math:`1 + y` adapted to effort x' obeys
-    :math:`y' + \ln y' = y + \ln y + \beta D (x' - x)`, so the profit at any effort follows from what is known at x.
-    """
-    y = jnp.maximum(stage.prices.challenger[:, SOVEREIGN] - 1, jnp.finfo(stage.effort.dtype).tiny)
-    known, slope = y + jnp.log(y), p.lag_slope * m.lag_slope[:, None]
-    borne = p.effort_cost * (1 - p.subsidy) * cost_share(p, mix)
-
-    def profit(effort):
-        a = known + slope * (effort - stage.effort)[:, :, None]
-        y = jnp.where(a > 1, a, jnp.exp(a))
-        for _ in range(5):
-            y = y * (1 + a - jnp.log(y)) / (1 + y)
-        return (m.scale * y).sum(axis=2) - borne * effort**2 / 2
-
-    column = (-1, *[1] * stage.effort.ndim)
-    near = jnp.clip(stage.effort + jnp.asarray([0.0, -0.01, 0.01]).reshape(column), 0, m.effort_bound)
-    grid = jnp.linspace(0, 1, EFFORTS).reshape(column) * m.effort_bound + 0 * stage.effort
-    efforts = jnp.concatenate([near, grid])
-    profits = profit(efforts)
-    noise = 1e3 * jnp.finfo(profits.dtype).eps * (1 + jnp.abs(profits[0]))
-    best = jnp.take_along_axis(efforts, profits.argmax(axis=0)[None], axis=0)[0]
-    gain = profits.max(axis=0) - profits[0]
-    return best, jnp.where(gain > noise, gain, 0.0), profits[1:3].max(axis=0) <= profits[0] + noise
-
-
-def better_effort(p: Parameters, m: Market, mix: Array, stage: Stage) -> tuple[Stage, Array]:
-    """The stage with a better effort, and whether one was due (per lane): the first-order condition of effort may hold
-    several times, once at a minimum in between. One challenger moves at a time: all at once may all move back."""
-    best, gain, local = effort_deviation(p, m, mix, stage)
-    if p.effort_optimum == "local":
-        gain = jnp.where(local, 0.0, gain)
-    top = gain.max(axis=0, initial=0.0)
-    effort = jnp.where((gain == top) & (top > 0), best, stage.effort)
-    return stage._replace(effort=effort), top > 0
+def moved_on(p: Parameters, m: Market, mix: Array, stage: Stage) -> tuple[Stage, Array]:
+    """The stage with a challenger at another effort, where there is one that cannot stay at its own, and whether (per lane)."""
+    effort, leave = better_effort(p, m, mix, stage.effort, stage.prices.challenger)
+    return stage._replace(effort=effort), leave
 
 
 def solve_stage(
@@ -96,9 +64,49 @@ def solve_stage(
         max_steps=max_steps,
         memory=memory,
         accelerate=SYSTEMS[p.demand].accelerated,
-        escape=lambda stage, args: better_effort(*args, stage.mix, stage),
+        escape=lambda stage, args: moved_on(*args, stage.mix, stage),
         lanes=lanes,
     )
+
+
+def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=2) -> FixedPoint:
+    """A batch of stages, the lanes last in every array (``prior.batch``); as :func:`solve_stage`, without derivatives."""
+    found = fixed_points(
+        respond,
+        _start,
+        (p, m),
+        tolerance=tolerance,
+        max_steps=max_steps,
+        memory=memory,
+        accelerate=SYSTEMS[p.demand].accelerated,
+    )
+    start, leave = _moved_on(p, m, found.value)
+    lanes = np.flatnonzero(np.asarray(leave) & found.converged)
+    if not lanes.size:
+        return found
+    filled = np.resize(lanes, 1 << (lanes.size - 1).bit_length())
+    again = _solve_from(*jax.tree.map(lambda x: x[..., filled], (p, m, start)), tolerance, max_steps)
+
+    def put(whole, part):
+        whole[..., lanes] = np.asarray(part)[..., : lanes.size]
+        return whole
+
+    steps = np.asarray(again.num_steps) + found.num_steps[filled]
+    return jax.tree.map(put, found, again._replace(num_steps=steps))
+
+
+def _start(args: tuple[Parameters, Market]) -> Stage:
+    return opening(*args)
+
+
+@jax.jit
+def _moved_on(p: Parameters, m: Market, stage: Stage) -> tuple[Stage, Array]:
+    return moved_on(p, m, stage.mix, stage)
+
+
+@jax.jit
+def _solve_from(p: Parameters, m: Market, start: Stage, tolerance, max_steps) -> FixedPoint:
+    return solve_stage(p, m, start=start, tolerance=tolerance, max_steps=max_steps, lanes=1)
 
 
 def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4) -> FixedPoint:
@@ -118,5 +126,5 @@ def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_step
         max_steps=max_steps,
         memory=memory,
         accelerate=SYSTEMS[p.demand].accelerated,
-        escape=lambda stage, args: better_effort(*args, stage),
+        escape=lambda stage, args: moved_on(*args, stage),
     )

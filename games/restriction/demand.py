@@ -131,7 +131,8 @@ def _challenger_types(
 def types(p: Parameters, m: Market, effort: Array) -> Array:
     """t (challenger, strategy, cell): only the sovereign's moves, with its effort."""
     faster = jnp.exp(p.lag_slope[None] * (m.lag_slope * effort)[:, None])
-    return m.type_at_rest.at[:, SOVEREIGN].multiply(faster)
+    sovereign = np.arange(m.type_at_rest.shape[1]) == SOVEREIGN
+    return m.type_at_rest * jnp.where(_lanes(sovereign[:, None], faster.ndim - 2), faster[:, None], 1)
 
 
 class Prices(NamedTuple):
@@ -151,22 +152,22 @@ def newton_step(m: Market, t: Array, mix: Array, prices: Prices) -> Prices:
     g = t * jnp.exp(-prices.challenger)
     G = m.incumbent_type * jnp.exp(-prices.incumbent)
     own = (P * g).sum(axis=1)
-    H = m.outside + own.sum(axis=0) + G.sum(axis=0)
+    H = m.outside + add(own) + add(G)
 
-    # challengers: h = μ - 1 - g/R with R = H - own; δown = (B + A δH)/(1 + A)
-    R = (H[None] - own)[:, None]
-    y = g / R
-    h = prices.challenger - 1 - y
-    B = (P * g * h / (1 + y)).sum(axis=1)
-    A = (P * g * y / (1 + y)).sum(axis=1) / R[:, 0]
-    slack = y / (R * (1 + y))
+    # challengers: μ = 1 + g/R with R = H - own, a step to 1 + s (μ - δR/R), s = g/(R + g); δown = (B + A δH)/(1 + A)
+    R = H[None] - own
+    s = g / (R[:, None] + g)
+    h = (prices.challenger - 1) * (1 - s) - s
+    B = (P * g * h).sum(axis=1)
+    A = (P * g * s).sum(axis=1) / R
+    damp = 1 / (1 + A)
 
     # the clients' share S = Σ_j P_jC g/H, at the expected H, moves by S0 + S1 δH
     sold = mix[:, CLIENT, None] * g[:, CLIENT] / H[None]
-    slack_c, h_c, y_c = slack[:, CLIENT], h[:, CLIENT], y[:, CLIENT]
+    slack = s[:, CLIENT] * damp / R
     S = sold.sum(axis=0)
-    S0 = (sold * (h_c / (1 + y_c) - slack_c * B / (1 + A))).sum(axis=0)
-    S1 = (sold * (slack_c / (1 + A) - 1 / H[None])).sum(axis=0)
+    S0 = (sold * (h[:, CLIENT] - slack * B)).sum(axis=0)
+    S1 = (sold * (slack - 1 / H[None])).sum(axis=0)
 
     # incumbents: μ = (1 + ω S)(1 + Y) with Y = G/(H - G)
     rivals = H[None] - G
@@ -176,9 +177,14 @@ def newton_step(m: Market, t: Array, mix: Array, prices: Prices) -> Prices:
     E = (margin * (1 + Y) - prices.incumbent + (1 + Y) * m.wholesale * S0[None]) / own_slope
     F = ((1 + Y) * m.wholesale * S1[None] - margin * Y / rivals) / own_slope
 
-    dH = ((B / (1 + A)).sum(axis=0) - (G * E).sum(axis=0)) / (1 + (G * F).sum(axis=0) - (A / (1 + A)).sum(axis=0))
-    dR = ((dH[None] - B) / (1 + A))[:, None]
-    return Prices(prices.incumbent + E + F * dH[None], prices.challenger - h / (1 + y) - slack * dR)
+    dH = (add(B * damp) - add(G * E)) / (1 + add(G * F) - add(A * damp))
+    dR = (dH[None] - B) * damp
+    return Prices(prices.incumbent + E + F * dH[None], 1 + s * (prices.challenger - (dR / R)[:, None]))
+
+
+def add(terms: Array) -> Array:
+    """The sum over the first axis as plain additions: they join the loops of their users, which a reduction does not."""
+    return sum(terms[i] for i in range(1, terms.shape[0])) + terms[0] if terms.shape[0] else terms.sum(axis=0)
 
 
 def price_step(p: Parameters, m: Market, mix: Array, effort: Array, prices: Prices) -> Prices:

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.restriction.challengers import STAGE_STEPS, Stage, effort_deviation, solve_held, solve_stage
+from games.restriction.challengers import STAGE_STEPS, Stage, solve_held, solve_stage
 from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN, Market, market
+from games.restriction.effort import effort_deviation
 from games.restriction.nests import SYSTEMS
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts, client_fee
@@ -89,7 +90,7 @@ def _books(p: Parameters, m: Market, stage: Stage, mix: Array) -> _Books:
         log_aggregate=jnp.log(s.aggregate),
         outside_share=1 / s.aggregate,
         effort=stage.effort,
-        effort_regret=effort_deviation(p, m, mix, stage)[1],
+        effort_regret=effort_deviation(p, m, mix, stage.effort, stage.prices.challenger)[1],
         programme=books.programme,
         cost_share=books.cost_share,
     )

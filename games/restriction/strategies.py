@@ -34,7 +34,7 @@ class Accounts(NamedTuple):
 
 def cost_share(p: Parameters, mix: Array) -> Array:
     """csh: what a member of the consortium bears of its programme (challenger,)."""
-    member = np.array([name in p.consortium for name in p.challengers], dtype=float)
+    member = np.array([name in p.consortium for name in p.challengers], dtype=mix.dtype)
     n = len(p.consortium)
     member = member.reshape(member.shape + (1,) * (mix.ndim - 2))
     sovereign = mix[:, SOVEREIGN]

@@ -8,8 +8,9 @@ import pytest
 from scipy.special import lambertw, softmax
 
 from games.restriction import RestrictionGame
-from games.restriction.challengers import effort_deviation, solve_stage
+from games.restriction.challengers import solve_stage, solve_stages
 from games.restriction.demand import market, types
+from games.restriction.effort import effort_deviation
 from games.restriction.frontier import _books, play_at_mix
 from games.restriction.parameters import array_fields
 from games.restriction.prior import batch, draw_worlds, world
@@ -181,6 +182,18 @@ def test_draws_converge_and_batches_agree(r):
     jax.tree.map(lambda a, b: assert_close(np.moveaxis(a, 0, -1), b[..., :8], 1e-6), mapped, lanes.value)
 
 
+def test_compacted_batches_agree():
+    """The same 200 draws in blocks of lanes that leave, against the plain batch."""
+    p = batch(DRAWS)
+    lanes = stages(p, jnp.full((3, 1, 200), 0.75))
+    m = jax.jit(market)(p, jnp.full((3, 1, 200), 0.75), jnp.ones(200))
+    found = solve_stages(p, m)
+    assert found.converged.all()
+    assert found.residual.max() <= 1e-8
+    np.testing.assert_allclose(found.value.mix, lanes.value.mix, atol=1e-8)
+    np.testing.assert_allclose(found.value.effort, lanes.value.effort, atol=1e-8)
+
+
 def test_nearly_every_draw_converges():
     """Of 2,000 draws, among them some that acceleration alone circles around, at least 99.9 % reach 1e-8."""
     found = stages(batch(draw_worlds(2000, seed=1)), jnp.full((3, 1, 2000), 0.5))
@@ -297,14 +310,14 @@ def test_return_to_moving_the_frontier(margin):
 def stages_with_deviations(p, restriction):
     m = market(p, restriction, jnp.ones(restriction.shape[2:]))
     found = solve_stage(p, m, lanes=1)
-    return m, found, effort_deviation(p, m, found.value.mix, found.value)
+    return m, found, effort_deviation(p, m, found.value.mix, found.value.effort, found.value.prices.challenger)[1]
 
 
 @pytest.mark.parametrize("optimum", ["local", "global"])
 def test_effort_is_a_maximum(optimum):
     """Profit by effort, own prices following by Lambert's function: never a minimum; with "global" hardly ever beaten."""
     p = batch(DRAWS, effort_optimum=optimum)
-    m, found, (_, regret, _) = stages_with_deviations(p, jnp.full((3, 1, 200), 0.5))
+    m, found, regret = stages_with_deviations(p, jnp.full((3, 1, 200), 0.5))
     assert found.converged.all()
     stage, p, m = jax.tree.map(np.asarray, (found.value, p, m))
     y, slope = stage.prices.challenger[:, 1] - 1, p.lag_slope * m.lag_slope[:, None]

@@ -1,0 +1,86 @@
+"""Batches of fixed points against closed forms and the single solve: order, failures, precision, compilation."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from solver.batch import fixed_points
+from solver.fixed_point import fixed_point
+
+LANES = 300  # more than a slab of 8 chunks of 16
+RATES = np.linspace(0.05, 0.95, LANES)
+TRACES = []
+
+
+def wave(x, args):
+    TRACES.append(None)
+    rate, shift = args
+    return jnp.stack([rate * jnp.cos(x[1]), rate * jnp.sin(x[0]) + shift])
+
+
+def line(x, args):
+    rate, shift = args
+    return rate * x + shift
+
+
+def zeros(args):
+    return jnp.zeros((2, args[0].shape[-1]), args[0].dtype)
+
+
+def solve(args, function=wave, **options):
+    options = {"tolerance": 1e-11, "max_steps": 300, "memory": 2, "chunk": 16} | options
+    return fixed_points(function, zeros, args, **options)
+
+
+def test_lanes_are_single_problems():
+    args = RATES, RATES**2
+    found = solve(args)
+    one = fixed_point(wave, zeros(args), args, tolerance=1e-11, lanes=1)
+    assert found.converged.all()
+    assert found.residual.shape == found.num_steps.shape == (LANES,)
+    assert_allclose(found.value, one.value, atol=1e-9)
+    assert_allclose(found.value, wave(found.value, args), atol=1e-10)
+    assert found.value.dtype == np.float64
+
+
+def test_order_of_the_lanes():
+    shuffled = np.random.default_rng(3).permutation(LANES)
+    found, again = solve((RATES, RATES**2)), solve((RATES[shuffled], RATES[shuffled] ** 2))
+    assert again.converged.all()
+    assert_allclose(again.value, found.value[:, shuffled], atol=1e-9)
+
+
+def test_a_second_batch_is_not_compiled():
+    solve((RATES, RATES))
+    before = len(TRACES)
+    found = solve((RATES / 2, RATES + 1))
+    assert len(TRACES) == before
+    assert_allclose(found.value, wave(found.value, (RATES / 2, RATES + 1)), atol=1e-10)
+
+
+def test_failures_are_flags():
+    """No fixed point (rate 1), no number (NaN), and beyond float32's range: the other lanes do not notice."""
+    rates, shifts = np.full(LANES, 0.5), np.ones(LANES)
+    rates[7], shifts[11], shifts[200] = 1.0, np.nan, 1e60
+    found = solve((rates, shifts), function=line, tolerance=1e-9, memory=0, max_steps=90)
+    assert_array_equal(np.flatnonzero(~found.converged), [7, 11, 200])
+    assert found.num_steps[7] == 90
+    fine = found.converged
+    assert_allclose(found.value[:, fine], 2.0, atol=1e-8)
+    far = solve((rates, shifts / 1e60 * np.where(shifts > 2, 1e40, 1e60)), function=line, tolerance=1e25, memory=0)
+    assert far.converged[200]
+    assert_allclose(far.value[:, 200], 2e40, rtol=1e-14)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_few_lanes(count):
+    args = RATES[:count], RATES[:count]
+    found = solve(args)
+    assert found.value.shape == (2, count)
+    assert_allclose(found.value, wave(found.value, args), atol=1e-10)
+
+
+def test_bad_lanes():
+    with pytest.raises(ValueError, match="same last axis"):
+        solve((RATES, RATES[:7]))
