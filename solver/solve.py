@@ -10,7 +10,6 @@ from jax import Array
 from jax.core import Tracer
 
 from solver.algorithms.best_response import BestResponse
-from solver.compilation import jit_once
 from solver.game import AbstractGame, Profile, checked_profile, midpoint
 from solver.regret import certify_profile
 from solver.solution import Solution, Status
@@ -89,7 +88,7 @@ def checked_tolerance(tolerance: float | Array | None) -> Array:
     return jnp.asarray(tolerance, dtype)
 
 
-@jit_once
+@eqx.filter_jit
 def _solve(game, algorithm, start, tolerance, max_steps) -> Solution:
     state = algorithm.init(game, start, tolerance)
     state = advance(game, algorithm, state, tolerance, max_steps)

@@ -19,7 +19,7 @@ from games.restriction.demand import SOVEREIGN, Market
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import cost_share
 
-EFFORTS = 17  # efforts compared with the one found
+EFFORTS = 65  # efforts compared with the one found
 
 
 def effort_deviation(p: Parameters, m: Market, mix: Array, effort: Array, markup: Array) -> tuple[Array, Array]:

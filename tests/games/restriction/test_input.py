@@ -34,7 +34,7 @@ BAD = {
     "dissimilarity without nests": ({"dissimilarity": 0.7}, "dissimilarity", "0.7", "pass demand='nested'"),
     "no dissimilarity at all": ({"demand": "nested", "dissimilarity": 0.0}, "dissimilarity", "0", "above 0"),
     "dissimilarity above 1": ({"demand": "nested", "dissimilarity": 1.2}, "dissimilarity", "1.2", "at most 1"),
-    "exit or not": ({"exit": "perhaps"}, "exit", "'perhaps'", "True or False"),
+    "exit or not": ({"exit": "perhaps"}, "exit", "'perhaps'", "True, False"),
     "too many with exit": (
         {"mode": "exact", "exit": True, "challenger_bloc": ("CN",) * 5}, "exact", "1,024", "fewer challengers",
     ),

@@ -183,17 +183,16 @@ def test_draws_converge_and_batches_agree(r):
 
 
 def test_compacted_batches_agree():
-    """The same 200 draws in blocks of lanes that leave, against the plain batch."""
-    p = batch(DRAWS)
+    """The same 200 draws in blocks of lanes that leave, against the plain batch. A stage with several locally best efforts
+    may end at another one, so the best of all is asked for."""
+    p = batch(DRAWS, effort_optimum="global")
     lanes = stages(p, jnp.full((3, 1, 200), 0.75))
     m = jax.jit(market)(p, jnp.full((3, 1, 200), 0.75), jnp.ones(200))
     found = solve_stages(p, m)
     assert found.converged.all()
     assert found.residual.max() <= 1e-8
-    # draw 28 ends at two points 2.4e-5 apart, each with a residual below 1e-12: not yet explained
-    same = np.arange(200) != 28
-    np.testing.assert_allclose(found.value.mix[..., same], lanes.value.mix[..., same], atol=1e-8)
-    np.testing.assert_allclose(found.value.effort[..., same], lanes.value.effort[..., same], atol=1e-8)
+    np.testing.assert_allclose(found.value.mix, lanes.value.mix, atol=1e-7)
+    np.testing.assert_allclose(found.value.effort, lanes.value.effort, atol=1e-7)
 
 
 def test_nearly_every_draw_converges():
