@@ -34,7 +34,7 @@ def identity(problem: Problem, axes: Mapping[str, np.ndarray], selection: Any) -
         found |= {f"game at the {place} point, {name}": text for name, text in described(game).items()}
     found |= {f"algorithm {name}": text for name, text in described(problem.algorithm).items()}
     found |= {
-        "tolerance": f"{float(problem.tolerance):g}",
+        "tolerance": repr(float(problem.tolerance)),
         "max_steps": f"{int(problem.max_steps)}",
         "starts": "midpoint" if problem.starts is None else "; ".join(_array(np.asarray(s)) for s in problem.starts),
         "selection": selection if isinstance(selection, str) else _code(selection),

@@ -20,7 +20,7 @@ from solver.sweep.labels import Schema, affordable, dataset, schema, selected, s
 from solver.sweep.lanes import Problem, solve_points
 from solver.sweep.progress import Bar
 from solver.sweep.provenance import attributes, identity
-from solver.sweep.store import Store
+from solver.sweep.store import Store, existing_block
 
 if TYPE_CHECKING:
     import xarray
@@ -80,17 +80,19 @@ def sweep(
     )
     same = identity(problem, axes, selection)
     width = affordable(problem, tuple(v[0] for v in axes.values())) * jax.local_device_count()
-    cut = layout(tuple(len(v) for v in axes.values()), chunk or TILES * width)
+    shape = tuple(len(v) for v in axes.values())
+    block = None if store is None else existing_block(Path(store), same, resume)
+    cut = layout(shape, chunk or TILES * width) if block is None else Layout(shape, block)
     width = min(width, cut.size * problem.num_starts)
     about = schema(shapes_of(problem, width), grid, axes, None if starts is None else problem.num_starts)
     attrs = attributes(problem, axes, same)
 
     target = Memory(cut, about, tuple(axes)) if store is None else Store(Path(store), cut, about, tuple(axes), same)
     target.open(resume, attrs)
-    work = Work(problem, axes, target.layout, about, width, target if store is not None else None)
-    reports = {k: r for k in range(target.layout.num_chunks) if (r := target.done(k)) is not None}
-    todo = [k for k in range(target.layout.num_chunks) if k not in reports]
-    with Bar(target.layout.num_points, progress) as bar:
+    work = Work(problem, axes, cut, about, width, target if store is not None else None)
+    reports = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
+    todo = [k for k in range(cut.num_chunks) if k not in reports]
+    with Bar(cut.num_points, progress) as bar:
         bar.skip(reports.values())
         for k, report, tables in _solved(work, todo, client):
             if tables is not None:

@@ -36,23 +36,15 @@ class Store:
         self.identity = dict(identity)
 
     def open(self, resume: bool, attrs: Mapping[str, Any]) -> None:
-        """Create the store, or continue the one that is there.
+        """Create the store, or make the one that is there ready to continue.
 
-        :raises ValueError: if it belongs to another sweep, saying what differs, or is there and ``resume`` is false.
+        :raises ValueError: as :func:`existing_block`.
         :raises OSError: if there is no space left.
         """
-        if self.path.exists():
-            known = _read(self.path / OWN / "identity.json")
-            if known is None:
-                raise ValueError(f"store {str(self.path)!r} is no sweep's store: give another path, or remove it")
-            if not resume:
-                raise ValueError(f"store {str(self.path)!r} exists: pass resume=True to continue it, or remove it")
-            _refuse_differences(self.path, known["identity"], self.identity)
-            self.layout = Layout(self.layout.shape, tuple(known["block"]))
         part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}")
         try:
             self._skeleton(part, attrs)
-            if not self.path.exists():
+            if existing_block(self.path, self.identity, resume) is None:
                 os.rename(part, self.path)
             else:
                 self._repair(part)
@@ -155,14 +147,27 @@ class Store:
         return OSError(error.errno, f"store {str(self.path)!r}: {why} ({error}); {advice}")
 
 
-def _refuse_differences(path: Path, known: Mapping[str, str], now: Mapping[str, str]) -> None:
-    names = [name for name in {**now, **known} if known.get(name) != now.get(name)]
+def existing_block(path: Path, identity: Mapping[str, str], resume: bool) -> tuple[int, ...] | None:
+    """How the store at ``path`` cuts the grid, None if there is none.
+
+    :raises ValueError: if it belongs to another sweep, saying what differs, or is there and ``resume`` is false.
+    """
+    if not path.exists():
+        return None
+    there = _read(path / OWN / "identity.json")
+    if there is None:
+        raise ValueError(f"store {str(path)!r} is no sweep's store: give another path, or remove it")
+    if not resume:
+        raise ValueError(f"store {str(path)!r} exists: resume it, give another path, or remove it")
+    known = there["identity"]
+    names = [name for name in {**identity, **known} if known.get(name) != identity.get(name)]
     if names:
-        shown = [f"{name} was {known.get(name, 'absent')}, now {now.get(name, 'absent')}" for name in names[:4]]
+        shown = [f"{name} was {known.get(name, 'absent')}, now {identity.get(name, 'absent')}" for name in names[:4]]
         more = f"; and {len(names) - 4} more" if len(names) > 4 else ""
         raise ValueError(
             f"store {str(path)!r} was made by another sweep: {'; '.join(shown)}{more}. Give another path, or remove it"
         )
+    return tuple(there["block"])
 
 
 def _write(path: Path, raw: bytes) -> None:
