@@ -1,8 +1,20 @@
 """The restriction game (see the README's model section)."""
 
 from games.restriction.impact import impact
-from games.restriction.incumbents import RestrictionGame
-from games.restriction.outcomes import VARIABLES, measures, outcomes
+from games.restriction.incumbents import ImposedRestriction, RestrictionGame
+from games.restriction.outcomes import VARIABLES, Outputs, measures, outcomes
 from games.restriction.parameters import Parameters
+from games.restriction.study import Study, study
 
-__all__ = ["VARIABLES", "Parameters", "RestrictionGame", "impact", "measures", "outcomes"]
+__all__ = [
+    "VARIABLES",
+    "ImposedRestriction",
+    "Outputs",
+    "Parameters",
+    "RestrictionGame",
+    "Study",
+    "impact",
+    "measures",
+    "outcomes",
+    "study",
+]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from solver.sweep.provenance import code
+from solver.sweep.provenance import code, precision
 
 AHEAD = 3  # tasks handed out for every thread of a worker
 
@@ -22,13 +23,13 @@ def solved_by(client: Any, work: Any, todo: list[int]) -> Iterator[tuple[int, di
     :raises ValueError: if the client's workers would be forked.
     :raises OSError: whatever a worker's writing raised.
     """
-    import dask
+    from dask import config
     from distributed import as_completed
 
-    if dask.config.get("distributed.worker.multiprocessing-method", "spawn") == "fork":
+    if config.get("distributed.worker.multiprocessing-method", "spawn") == "fork":
         raise ValueError("distributed.worker.multiprocessing-method is 'fork', and JAX cannot be forked: set 'spawn'")
     payload = _packed(work)
-    settings = (bool(jax.config.jax_enable_x64), jax.config.jax_default_matmul_precision)
+    settings = (jnp.result_type(float) == jnp.float64, precision())
     expected = code(_game_class(work))
     waiting = iter(todo)
     slots = AHEAD * max(1, sum(client.nthreads().values()))
@@ -48,8 +49,8 @@ def solved_by(client: Any, work: Any, todo: list[int]) -> Iterator[tuple[int, di
 
 
 def _solve(payload: bytes, settings: tuple[bool, str | None], expected: str, chunk: int):
-    x64, precision = settings
-    with jax.enable_x64(x64), jax.default_matmul_precision(precision or "default"):
+    x64, matmul = settings
+    with jax.enable_x64(x64), jax.default_matmul_precision(matmul):
         work = _unpacked(payload, x64)
         if code(_game_class(work)) != expected:
             raise ValueError("the workers run other code than the client: install the same version on both")

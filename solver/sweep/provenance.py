@@ -41,7 +41,7 @@ def identity(problem: Problem, axes: Mapping[str, np.ndarray], selection: Any) -
         "make_game": _code(problem.make_game),
         "outputs": _code(problem.outputs),
         "dtype": str(problem.tolerance.dtype),
-        "matmul precision": _precision(),
+        "matmul precision": precision(),
         "code": code(type(game)),
     }
     return found
@@ -171,8 +171,8 @@ def _version(name: str) -> str:
         return "unknown"
 
 
-def _precision() -> str:
-    return str(jax.config.jax_default_matmul_precision or "default")
+def precision() -> str:
+    return str(jax.config.read("jax_default_matmul_precision") or "default")
 
 
 def _sha(value: str | bytes) -> str:

@@ -87,9 +87,10 @@ def sweep(
     about = schema(shapes_of(problem, width), grid, axes, None if starts is None else problem.num_starts)
     attrs = attributes(problem, axes, same)
 
-    target = Memory(cut, about, tuple(axes)) if store is None else Store(Path(store), cut, about, tuple(axes), same)
+    disk = None if store is None else Store(Path(store), cut, about, tuple(axes), same)
+    target = disk or Memory(cut, about, tuple(axes))
     target.open(resume, attrs)
-    work = Work(problem, axes, cut, about, width, target if store is not None else None)
+    work = Work(problem, axes, cut, about, width, disk)
     reports = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
     todo = [k for k in range(cut.num_chunks) if k not in reports]
     with Bar(cut.num_points, progress) as bar:
@@ -173,7 +174,5 @@ def _starts(make_game, axes, start, starts) -> Profile | None:
         raise ValueError("starts is empty: give at least one profile or number")
     game = make_game(**{name: v[0] for name, v in axes.items()})
     sizes = [space.size for space in game.actions()]
-    full = [tuple(np.full(n, s) for n in sizes) if np.ndim(s) == 0 else s for s in given]  # type: ignore[arg-type]
-    for profile in full:
-        checked_profile(game, profile, "start")
-    return tuple(jnp.stack([jnp.atleast_1d(jnp.asarray(p[i], float)) for p in full]) for i in range(len(sizes)))
+    full = [s if isinstance(s, (tuple, list)) else tuple(np.full(n, s) for n in sizes) for s in given]
+    return tuple(map(jnp.stack, zip(*(checked_profile(game, profile, "start") for profile in full), strict=True)))

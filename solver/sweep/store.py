@@ -101,6 +101,7 @@ class Store:
         """Metadata, coordinates and identity in a directory of their own."""
         import xarray
         import zarr
+        from zarr.codecs import ZstdCodec
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that consolidated metadata and strings are extensions of the format
@@ -113,7 +114,7 @@ class Store:
                     chunks=(*self.layout.block, *(max(1, n) for n in about.shape)),
                     dtype=about.dtype,
                     fill_value=about.fill,
-                    compressors=zarr.codecs.ZstdCodec(level=1, checksum=True),
+                    compressors=ZstdCodec(level=1, checksum=True),
                     dimension_names=(*self.dims, *about.dims),
                     attributes={key: _plain(value) for key, value in about.attrs.items()},
                 )
