@@ -63,7 +63,7 @@ class World(eqx.Module):
     choices: tuple[tuple[str, Any], ...] = eqx.field(static=True)
 
     def __call__(self, **point: Any) -> RestrictionGame | ImposedRestriction:
-        given = self.numbers | dict(self.choices) | point
+        given: dict[str, Any] = self.numbers | dict(self.choices) | point
         restriction = given.pop("restriction", None)
         game = RestrictionGame(**given)
         return game if restriction is None else ImposedRestriction(game, restriction)

@@ -172,7 +172,7 @@ def _version(name: str) -> str:
 
 
 def precision() -> str:
-    return str(jax.config.read("jax_default_matmul_precision") or "default")
+    return str(jax.config.jax_default_matmul_precision or "default")  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _sha(value: str | bytes) -> str:
