@@ -4,14 +4,21 @@ A task takes the sweep as bytes and a chunk's number; a worker unpacks the sweep
 another by the scheduler, and one already whole in the store is not solved again.
 """
 
+import ast
 import functools
+import inspect
+import os
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from solver.game import AbstractGame
 from solver.sweep.provenance import code, precision
 
 AHEAD = 3  # tasks handed out for every thread of a worker
@@ -30,7 +37,7 @@ def solved_by(client: Any, work: Any, todo: list[int]) -> Iterator[tuple[int, di
         raise ValueError("distributed.worker.multiprocessing-method is 'fork', and JAX cannot be forked: set 'spawn'")
     payload = _packed(work)
     settings = (jnp.result_type(float) == jnp.float64, precision())
-    expected = code(_game_class(work))
+    expected = _checksum(work)
     waiting = iter(todo)
     slots = AHEAD * max(1, sum(client.nthreads().values()))
 
@@ -52,7 +59,7 @@ def _solve(payload: bytes, settings: tuple[bool, str | None], expected: str, chu
     x64, matmul = settings
     with jax.enable_x64(x64), jax.default_matmul_precision(matmul):
         work = _unpacked(payload, x64)
-        if code(_game_class(work)) != expected:
+        if _checksum(work) != expected:
             raise ValueError("the workers run other code than the client: install the same version on both")
         report = None if work.store is None else work.store.done(chunk)
         return work.solve(chunk) if report is None else (chunk, report, None)
@@ -68,24 +75,54 @@ def _unpacked(payload: bytes, x64: bool) -> Any:
 
 
 def _packed(work: Any) -> bytes:
-    """Functions and classes of scripts go by value, since a worker may not be able to import them."""
+    """Functions and classes of scripts and notebooks go by value, since a worker may not be able to import them."""
+    import io
+
     import cloudpickle
 
-    scripts = [sys.modules[name] for name in _modules(work) if "." not in name and name in sys.modules]
-    scripts = [m for m in scripts if m.__name__ != "__main__" and not hasattr(m, "__path__")]
+    class Pickler(cloudpickle.Pickler):
+        def reducer_override(self, obj):
+            if isinstance(obj, type) and issubclass(obj, eqx.Module) and _is_script(sys.modules.get(obj.__module__)):
+                return _class_from_source, _source_and_globals(obj)
+            return super().reducer_override(obj)
+
+    scripts = [m for m in list(sys.modules.values()) if _is_script(m) and m.__name__ != "__main__"]
     for module in scripts:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps(work)
+        file = io.BytesIO()
+        Pickler(file).dump(work)
+        return file.getvalue()
     finally:
         for module in scripts:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _modules(work: Any) -> set[str]:
-    callables: list[Callable | None] = [work.problem.make_game, work.problem.outputs, work.problem.score]
-    return {getattr(f, "__module__", "") or "" for f in callables if f is not None} | {_game_class(work).__module__}
+def _is_script(module: ModuleType | None) -> bool:
+    """Whether a module is a file of the user's own, in no package and not installed."""
+    name, file = getattr(module, "__name__", "."), getattr(module, "__file__", None)
+    if name == "__main__":
+        return True
+    installed = tuple(map(os.path.realpath, (sys.prefix, sys.base_prefix)))
+    own = "." not in name and not hasattr(module, "__path__")
+    return own and file is not None and not os.path.realpath(file).startswith(installed)
 
 
-def _game_class(work: Any) -> type:
-    return type(work.problem.game(tuple(values[0] for values in work.axes.values())))
+def _source_and_globals(cls: type) -> tuple[str, str, str, dict[str, Any]]:
+    """A Module's class as source: its fields are known only while it is created, so that it cannot be pickled by value."""
+    source = textwrap.dedent(inspect.getsource(cls))
+    used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)} - {cls.__name__}
+    known = vars(sys.modules[cls.__module__])
+    return cls.__name__, cls.__module__, source, {name: known[name] for name in sorted(used & set(known))}
+
+
+def _class_from_source(name: str, module: str, source: str, known: dict[str, Any]) -> type:
+    space = {**known, "__name__": module}
+    exec(compile(source, f"<{module}.{name}>", "exec"), space)
+    return space[name]
+
+
+def _checksum(work: Any) -> str:
+    """Of the installed code that makes the numbers; what scripts hold was sent."""
+    game = type(work.problem.game(tuple(values[0] for values in work.axes.values())))
+    return code(game if "." in game.__module__ else AbstractGame)

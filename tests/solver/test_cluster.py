@@ -83,12 +83,10 @@ def test_two_processes_one_of_them_killed(undisturbed, tmp_path):
 def test_scheduler_and_workers_by_their_command_lines(undisturbed, tmp_path):
     """As on a cluster: processes that know of each other by a file alone, and cannot import the script."""
     address, path = tmp_path / "scheduler.json", tmp_path / "s.zarr"
-    dask = [sys.executable, "-m", "distributed.cli"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
     about = ["--scheduler-file", str(address)]
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", *about, "--port", "0", "--no-dashboard"]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", *about, "--nthreads", "1", "--nworkers", "2"]
-    del dask
     processes = [subprocess.Popen([*command, "--no-dashboard"], **quiet) for command in (scheduler, worker)]
     try:
         with distributed.Client(scheduler_file=str(address), timeout=60) as client:
