@@ -19,7 +19,6 @@ from solver.game import AbstractGame, Profile, pad
 from solver.solution import Solution
 from solver.solve import advance, finish, starting_profile
 
-BLOCKS = (2, 2, 4, 8, 16)  # steps between two looks at which lanes have ended; the last repeats
 FEWEST = 8  # lanes of a device: fewer would save less than their compilation costs
 
 
@@ -156,7 +155,7 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -
             room = min(width - len(active), len(waiting))
             active, turn = np.append(active, [waiting.pop() for _ in range(room)]), 0
         at = _filled(active, lanes_for(len(active), width, mesh))
-        steps = jnp.asarray(BLOCKS[min(turn, len(BLOCKS) - 1)])
+        steps = jnp.asarray(2 << max(turn - 1, 0))  # 2, 2, 4, 8, ...: a lane is idle for no longer than it ran
         state, stopped = run("block", at, states, shared=(steps,))
         _scatter(states, active, state)
         active, turn = active[~np.asarray(stopped)[: len(active)]], turn + 1
@@ -165,10 +164,15 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -
 
 
 def lanes_for(count: int, width: int, mesh: Mesh | None) -> int:
-    """Lanes compiled for: the devices' number times a power of two, from ``FEWEST`` to ``width`` lanes each."""
+    """Lanes compiled for: the devices' number times a power of two, from ``FEWEST`` to ``width`` in all."""
     devices = 1 if mesh is None else mesh.size
-    each = max(FEWEST, 1 << (-(-count // devices) - 1).bit_length())
-    return devices * min(each, -(-width // devices))
+    return min(width, devices * max(FEWEST, 1 << (-(-count // devices) - 1).bit_length()))
+
+
+def widest(lanes: int) -> int:
+    """The most lanes at a time that a chunk of so many fills, in the sizes of :func:`lanes_for`."""
+    devices = jax.local_device_count()
+    return devices * max(FEWEST, 1 << (max(1, lanes // devices)).bit_length() >> 1)
 
 
 def _filled(at: np.ndarray, size: int) -> np.ndarray:

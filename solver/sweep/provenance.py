@@ -164,6 +164,7 @@ def _git() -> tuple[str, str]:
         return "unknown", "unknown"
 
 
+@functools.cache
 def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)

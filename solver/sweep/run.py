@@ -17,7 +17,7 @@ from solver.solution import Solution, Status
 from solver.solve import checked_tolerance
 from solver.sweep.grid import Layout, checked_grid, layout
 from solver.sweep.labels import Schema, affordable, dataset, schema, selected, shapes_of
-from solver.sweep.lanes import Problem, solve_points
+from solver.sweep.lanes import Problem, solve_points, widest
 from solver.sweep.progress import Bar
 from solver.sweep.provenance import attributes, identity
 from solver.sweep.store import Store, existing_block
@@ -83,7 +83,7 @@ def sweep(
     shape = tuple(len(v) for v in axes.values())
     block = None if store is None else existing_block(Path(store), same, resume)
     cut = layout(shape, chunk or TILES * width) if block is None else Layout(shape, block)
-    width = min(width, cut.size * problem.num_starts)
+    width = min(width, widest(cut.size * problem.num_starts))
     about = schema(shapes_of(problem, width), grid, axes, None if starts is None else problem.num_starts)
     attrs = attributes(problem, axes, same)
 
