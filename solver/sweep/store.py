@@ -90,6 +90,10 @@ class Store:
         import xarray
 
         try:
+            for part in self.path.rglob("*.part"):  # of writers that were killed
+                part.unlink(missing_ok=True)
+            for part in self.path.parent.glob(f".{self.path.name}.*"):
+                shutil.rmtree(part, ignore_errors=True)
             root = json.loads((self.path / "zarr.json").read_bytes())
             root["attributes"] = dict(attrs)
             _write(self.path / "zarr.json", json.dumps(root, indent=1).encode())
