@@ -10,7 +10,6 @@ import inspect
 import json
 import platform
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -134,13 +133,22 @@ def code(game: type[AbstractGame]) -> str:
             seen[game.__qualname__] = repr(sorted(vars(game)))
     while waiting:
         name = waiting.pop()
-        path = getattr(sys.modules.get(name), "__file__", None)
-        if name not in seen and path and path.endswith(".py"):
+        path = None if name in seen else _file(name)
+        if path:
             tree = ast.parse(Path(path).read_text())
             seen[name] = ast.dump(tree)
             waiting += [m for m in _imports(tree) if m.partition(".")[0] == name.partition(".")[0]]
             waiting += [m for m in _imports(tree) if m.partition(".")[0] == "solver"]
     return _sha(json.dumps(seen, sort_keys=True))[:16]
+
+
+def _file(module: str) -> str | None:
+    """A module's source, loaded or not; None for what is no module."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return spec.origin if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
 def _imports(tree: ast.AST) -> list[str]:

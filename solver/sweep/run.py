@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ from solver.sweep.store import Store, existing_block
 if TYPE_CHECKING:
     import xarray
 
-TILES = 4  # a chunk holds this many times the lanes solved at a time, so that few lanes are idle
+TILES = 8  # a chunk holds this many times the lanes solved at a time, so that few lanes are idle
+SHARE = 4  # chunks for each thread of a cluster, at least, so that all have work to the end
 
 
 def sweep(
@@ -82,7 +84,9 @@ def sweep(
     width = affordable(problem, tuple(v[0] for v in axes.values())) * jax.local_device_count()
     shape = tuple(len(v) for v in axes.values())
     block = None if store is None else existing_block(Path(store), same, resume)
-    cut = layout(shape, chunk or TILES * width) if block is None else Layout(shape, block)
+    threads = 0 if client is None else sum(client.nthreads().values())
+    limit = chunk or min(TILES * width, -(-math.prod(shape) // max(1, SHARE * threads)))
+    cut = layout(shape, limit) if block is None else Layout(shape, block)
     width = min(width, widest(cut.size * problem.num_starts))
     about = schema(shapes_of(problem, width), grid, axes, None if starts is None else problem.num_starts)
     attrs = attributes(problem, axes, same)
