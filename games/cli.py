@@ -21,9 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     impact.add_argument("--out", type=Path, help="folder for impact.nc and the figures")
     impact.add_argument("--json", action="store_true", help="the Dataset as JSON on standard output, and nothing else")
+    study = commands.add_parser("sweep", help="equilibria across a grid of parameters, as a study's TOML file says")
+    study.add_argument("study", metavar="STUDY", help="a TOML file, or a shipped study by name, e.g. cooperation_rho")
+    study.add_argument("--store", type=Path, required=True, help="directory of the zarr store that is written")
+    study.add_argument("--resume", action="store_true", help="continue the store that is there")
+    study.add_argument("--workers", type=int, default=0, help="processes that solve chunks (default: this one)")
     options = parser.parse_args(arguments)
     try:
-        return _impact(options)
+        return {"impact": _impact, "sweep": _sweep}[options.command](options)
     except (ValueError, OSError) as error:
         print(f"nashgrid: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -60,6 +65,44 @@ def _impact(options: argparse.Namespace) -> int:
         _print(ds)
         if options.out:
             print(f"\nwritten to {options.out}: impact.nc, outcomes and mixes (.pdf, .png)")
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    import contextlib
+
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from games.restriction.study import study
+    from solver import Status
+
+    chosen = study(options.study)
+    with contextlib.ExitStack() as stack:
+        client = None
+        if options.workers > 0:
+            from distributed import Client, LocalCluster
+
+            cluster = stack.enter_context(LocalCluster(n_workers=options.workers, threads_per_worker=1, processes=True))
+            client = stack.enter_context(Client(cluster))
+        try:
+            ds = chosen.run(store=options.store, resume=options.resume, client=client)
+        except KeyboardInterrupt:
+            print(f"nashgrid: stopped; --resume continues {options.store}", file=sys.stderr)
+            return 130
+    status, size = ds.status.values, ds.status.size
+    seconds = ds.attrs["wall_seconds"]
+    print(f"{chosen.title}: {' x '.join(f'{name} ({ds.sizes[name]})' for name in ds.status.dims)}")
+    for kind in Status:
+        if count := int((status == kind).sum()):
+            print(f"  {kind.name:<12} {count:>10,} points, {count / size:.1%}")
+    if (status == Status.converged).any():
+        print(
+            f"  largest regret where converged: {float(ds.max_regret.where(ds.status == Status.converged).max()):.2g}"
+        )
+    if "num_equilibria" in ds:
+        print(f"  several equilibria: {float((ds.num_equilibria > 1).mean()):.1%} of the points")
+    print(f"  {size:,} points in the store {options.store}, this call {seconds:.1f} s")
     return 0
 
 

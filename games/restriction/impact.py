@@ -18,7 +18,7 @@ from solver.game import AbstractGame, Profile
 from solver.solution import Solution, Status
 from solver.solve import solve
 from solver.spaces import Box
-from solver.sweep.run import status_attrs
+from solver.sweep.labels import status_attrs
 
 if TYPE_CHECKING:
     import xarray

@@ -12,11 +12,12 @@ from typing import Any, Literal
 import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 
 from games.restriction.frontier import Play, exact_play, fast_play, play_at_mix
 from games.restriction.parameters import STRUCTURE, Parameters, array_fields
-from solver.game import LeaderFollower, Profile
-from solver.spaces import Box
+from solver.game import AbstractGame, LeaderFollower, Profile
+from solver.spaces import Box, Simplex
 
 EXACT_LIMIT = 3**6
 CALIBRATIONS = Path(__file__).parent / "calibration"
@@ -92,6 +93,35 @@ class RestrictionGame(LeaderFollower):
         if {p.demand, changes.get("demand", p.demand)} != {"nested"}:  # without nests there is no dissimilarity to keep
             del given["dissimilarity"]
         return RestrictionGame(**({"mode": self.mode, "timing": self.timing} | given | changes))
+
+
+class ImposedRestriction(AbstractGame):
+    """The world at one restriction of all incumbents that nobody chooses: every incumbent has a single action.
+
+    A sweep over ``restriction`` solves this game. Its regret is zero by construction; it converges where the challengers'
+    stage does.
+    """
+
+    game: RestrictionGame
+    restriction: Array
+    players: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(self, game: RestrictionGame, restriction: Any):
+        if not isinstance(restriction, Tracer) and not 0 <= restriction <= 1:
+            raise ValueError(f"restriction = {restriction} must lie in [0, 1]")
+        self.game, self.restriction = game, jnp.asarray(restriction, jnp.result_type(float))
+        self.players = game.players
+
+    @property
+    def profile(self) -> Profile:
+        return tuple(jnp.full(self.game.num_channels, self.restriction) for _ in self.players)
+
+    def actions(self) -> tuple[Simplex, ...]:
+        return (Simplex(1),) * len(self.players)
+
+    def payoffs(self, profile: Profile) -> Array:
+        del profile
+        return self.game.payoffs(self.profile)
 
 
 def calibration(name: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What is reported at a restriction: welfare and every index of model.md §8, labelled."""
 
+import dataclasses
+import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +11,11 @@ from jax import Array
 
 from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN
 from games.restriction.frontier import Play
-from games.restriction.incumbents import RestrictionGame
+from games.restriction.incumbents import ImposedRestriction, RestrictionGame
 from games.restriction.knowledge import pools
 from games.restriction.parameters import Parameters
 from solver.compilation import jit_once
-from solver.game import Profile
+from solver.game import AbstractGame, Profile
 
 if TYPE_CHECKING:
     import xarray
@@ -217,26 +219,58 @@ def checked_restriction(game: RestrictionGame, restriction: Any) -> Profile:
     return tuple(jnp.asarray(np.broadcast_to(value, shape), jnp.result_type(float)))
 
 
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """Variables of ``VARIABLES`` by name, labelled, as the ``outputs`` of a sweep (default: all of them)."""
+
+    names: tuple[str, ...] = tuple(VARIABLES)
+
+    def __post_init__(self):
+        for name in self.names:
+            if name not in VARIABLES:
+                close = difflib.get_close_matches(name, VARIABLES, 1)
+                raise ValueError(f"outputs names {name!r}: {f'did you mean {close[0]}?' if close else 'see VARIABLES'}")
+
+    def __call__(self, game: AbstractGame, profile: Profile) -> dict[str, tuple]:
+        if isinstance(game, ImposedRestriction):
+            game, profile = game.game, game.profile
+        assert isinstance(game, RestrictionGame)
+        found, where = measures(game, profile), coordinates(game)
+        return {name: ({d: where[d] for d in dimensions(game, name)}, found[name], about(name)) for name in self.names}
+
+
+def coordinates(game: RestrictionGame) -> dict[str, tuple]:
+    """The labels along every dimension of ``VARIABLES``."""
+    p = game.parameters
+    return {
+        "incumbent": p.incumbents,
+        "challenger": p.challengers,
+        "strategy": p.strategies,
+        "bloc": p.blocs,
+        "distance": DISTANCES,
+        "convention": CONVENTIONS,
+        "channel": tuple(range(game.num_channels)),
+    }
+
+
+def dimensions(game: RestrictionGame, name: str) -> tuple[str, ...]:
+    channels = ("channel",) if name == "restriction" and game.num_channels > 1 else ()
+    return (*VARIABLES[name][0], *channels)
+
+
+def about(name: str) -> dict[str, str]:
+    return {"long_name": VARIABLES[name][1], "units": VARIABLES[name][2]}
+
+
 def label(
     game: RestrictionGame, table: Mapping[str, np.ndarray], over: Mapping[str, Any] | None = None
 ) -> "xarray.Dataset":
     """Measures as a Dataset; ``over`` names leading dimensions with their coordinates."""
     import xarray
 
-    p, over = game.parameters, dict(over or {})
-    coords = {
-        "incumbent": list(p.incumbents),
-        "challenger": list(p.challengers),
-        "strategy": list(p.strategies),
-        "bloc": list(p.blocs),
-        "distance": ("distance", list(DISTANCES), {"long_name": "distance from the frontier", "units": "years"}),
-        "convention": list(CONVENTIONS),
-    }
-    variables = {}
-    for name, value in table.items():
-        dims, meaning, unit = VARIABLES[name]
-        if name == "restriction" and game.num_channels > 1:
-            dims = (*dims, "channel")
-        variables[name] = ((*over, *dims), value, {"long_name": meaning, "units": unit})
+    over = dict(over or {})
+    coords: dict[str, Any] = {name: list(values) for name, values in coordinates(game).items() if name != "channel"}
+    coords["distance"] = ("distance", list(DISTANCES), {"long_name": "distance from the frontier", "units": "years"})
+    variables = {name: ((*over, *dimensions(game, name)), value, about(name)) for name, value in table.items()}
     attrs = {"mode": game.mode, "timing": game.timing, "model": "restriction game"}
     return xarray.Dataset(variables, coords | over, attrs)

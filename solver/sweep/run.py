@@ -1,22 +1,33 @@
-"""The sweep: blocks of steps under ``jit(vmap)``, from which finished points leave."""
+"""The sweep: a grid cut into chunks, each solved, kept in memory or in a store, and labelled."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+import collections
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from solver.algorithms.best_response import BestResponse
-from solver.game import AbstractGame
-from solver.solution import Status
-from solver.solve import advance, checked_tolerance, finish, starting_profile
+from solver.game import AbstractGame, Profile, checked_profile
+from solver.solution import Solution, Status
+from solver.solve import checked_tolerance
+from solver.sweep.grid import Layout, checked_grid, layout
+from solver.sweep.labels import Schema, affordable, dataset, schema, selected, shapes_of
+from solver.sweep.lanes import Problem, solve_points, widest
+from solver.sweep.progress import Bar
+from solver.sweep.provenance import attributes, identity
+from solver.sweep.store import Store, existing_block
 
 if TYPE_CHECKING:
     import xarray
 
-BLOCKS = (2, 2, 4, 8, 16)  # steps between two looks at which lanes have ended; the last repeats
-LANES = 1024  # lanes of one chunk
+TILES = 8  # a chunk holds this many times the lanes solved at a time, so that few lanes are idle
+SHARE = 4  # chunks for each thread of a cluster, at least, so that all have work to the end
 
 
 def sweep(
@@ -24,165 +35,148 @@ def sweep(
     grid: Mapping[str, Any],
     algorithm: Any = None,
     *,
-    outputs: Callable[[AbstractGame, tuple], Mapping[str, Any]] | None = None,
-    start: tuple | None = None,
+    outputs: Callable[[AbstractGame, Profile], Mapping[str, Any]] | None = None,
+    start: Profile | float | None = None,
+    starts: Sequence[Profile | float] | None = None,
+    selection: Literal["first"] | Callable[[Solution], Any] = "first",
     tolerance: float | None = None,
     max_steps: int = 200,
+    store: str | Path | None = None,
+    resume: bool = True,
+    client: Any = None,
     chunk: int | None = None,
     progress: bool = True,
 ) -> "xarray.Dataset":
     """Solve ``make_game(name=value, ...)`` at every point of a grid.
 
     :param grid: names of arguments to 1-D arrays of values; an xarray.DataArray's attrs (units) are kept.
-    :param outputs: a function of (game, strategies) to a mapping of names to arrays, computed at every point.
-    :param start: strategies every point starts from (default: the middle of every set).
-    :param chunk: points solved at a time (default 1,024); the result does not depend on it.
+    :param outputs: a function of (game, strategies), computed at every point, to a mapping of names to arrays, or to
+        (dims, array) or (dims, array, attrs) as in xarray; dims may map names to their coordinates.
+    :param start: where every point starts: a profile, or a number for every coordinate (default: the middle of every set).
+    :param starts: several of these. The Dataset then has ``num_equilibria``, the different certified end points (further
+        than 0.2 % of some player's set apart), and where there are several a second one in ``strategies_2`` and so on.
+    :param selection: which equilibrium of several is the first: of the first start that ends in one, or the one with the
+        highest score, a function of its :class:`Solution`.
+    :param store: a directory for a zarr store, written chunk by chunk; with ``resume`` an interrupted sweep continues.
+    :param client: a ``dask.distributed`` client whose workers solve the chunks, and write them where a store is given
+        (on a file system they share).
+    :param chunk: points of a chunk (default: by memory); the result does not depend on it but for rounding.
     :return: a Dataset over the grid's dimensions with ``strategies`` (player, action), ``payoffs`` (player), ``regret``
-        (player), ``max_regret``, ``status``, ``num_steps`` and the outputs. A point that failed is a status, never an
-        exception.
-    :raises ValueError: if an axis is empty, not one-dimensional, or not finite where it should be.
+        (player), ``max_regret``, ``status``, ``num_steps`` and the outputs; its attrs say where the numbers come from.
+        With a store its values are read when used. A point that failed is a status, never an exception.
+    :raises ValueError: if an axis is empty, not one-dimensional, or not finite where it should be; if the store belongs to
+        another sweep, saying what differs.
+    :raises OSError: if the store cannot be written; what was written is whole.
     """
-    axes = _checked_grid(grid)
-    algorithm = BestResponse() if algorithm is None else algorithm
-    points = [a.ravel() for a in np.meshgrid(*axes.values(), indexing="ij")]
-    total = points[0].size
-    chunk = min(chunk or LANES, total)
-    solver = _Chunks(make_game, tuple(axes), algorithm, outputs, start, checked_tolerance(tolerance), max_steps)
-    bar = _Bar(total, progress)
-    parts = []
-    for first in range(0, total, chunk):
-        part = [p[first : first + chunk] for p in points]
-        parts.append(solver.run(part, chunk))
-        bar.advance(len(part[0]))
-    bar.close()
-    tables = jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
-    return _dataset(grid, axes, tables, solver.players)
+    began = time.perf_counter()
+    axes = checked_grid(grid)
+    problem = Problem(
+        make_game=make_game,
+        names=tuple(axes),
+        algorithm=BestResponse() if algorithm is None else algorithm,
+        outputs=outputs,
+        score=None if selection == "first" else selection,
+        starts=_starts(make_game, axes, start, starts),
+        tolerance=checked_tolerance(tolerance),
+        max_steps=jnp.asarray(max_steps),
+    )
+    same = identity(problem, axes, selection)
+    width = affordable(problem, tuple(v[0] for v in axes.values())) * jax.local_device_count()
+    shape = tuple(len(v) for v in axes.values())
+    block = None if store is None else existing_block(Path(store), same, resume)
+    threads = 0 if client is None else sum(client.nthreads().values())
+    limit = chunk or min(TILES * width, -(-math.prod(shape) // max(1, SHARE * threads)))
+    cut = layout(shape, limit) if block is None else Layout(shape, block)
+    width = min(width, widest(cut.size * problem.num_starts))
+    about = schema(shapes_of(problem, width), grid, axes, None if starts is None else problem.num_starts)
+    attrs = attributes(problem, axes, same)
+
+    disk = None if store is None else Store(Path(store), cut, about, tuple(axes), same)
+    target = disk or Memory(cut, about, tuple(axes))
+    target.open(resume, attrs)
+    work = Work(problem, axes, cut, about, width, disk)
+    reports = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
+    todo = [k for k in range(cut.num_chunks) if k not in reports]
+    with Bar(cut.num_points, progress) as bar:
+        bar.skip(reports.values())
+        for k, report, tables in _solved(work, todo, client):
+            if tables is not None:
+                target.write(k, tables, report)
+            reports[k] = report
+            bar.advance(report)
+    spent = {"solve_seconds": sum(r["seconds"] for r in reports.values()), "wall_seconds": time.perf_counter() - began}
+    return target.finish(attrs | {name: round(value, 3) for name, value in spent.items()})
 
 
-class _Chunks:
-    """Solves chunks of points; everything compiled is compiled once per padded size."""
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What it takes to solve chunks; with a ``store`` whoever solves one writes it."""
 
-    def __init__(self, make_game, names, algorithm, outputs, start, tolerance, max_steps):
-        def game(values):
-            return make_game(**dict(zip(names, values, strict=True)))
+    problem: Problem
+    axes: Mapping[str, np.ndarray]
+    layout: Layout
+    schema: Schema
+    width: int
+    store: Store | None
 
-        def begin(values):
-            g = game(values)
-            return algorithm.init(g, starting_profile(g, start, None), tolerance)
-
-        def block(values, state, steps):
-            limit = jnp.minimum(state.num_steps + steps, max_steps)
-            return advance(game(values), algorithm, state, tolerance, limit)
-
-        def end(values, state):
-            g = game(values)
-            s = finish(g, algorithm, state, tolerance)
-            out = {} if outputs is None else dict(outputs(g, s.strategies))
-            keep = ("strategies", "payoffs", "regret", "max_regret", "status", "num_steps")
-            return {name: getattr(s, name) for name in keep}, out
-
-        self.players = _players(game, len(names))
-        self.begin, self.end = jax.jit(jax.vmap(begin)), jax.jit(jax.vmap(end))
-        self.block = jax.jit(jax.vmap(block, in_axes=(0, 0, None)))
-        self.ended = jax.jit(jax.vmap(lambda s: algorithm.terminated(s, tolerance) | (s.num_steps >= max_steps)))
-
-    def run(self, values, size):
-        count = len(values[0])
-        values = [jnp.asarray(_fill(v, size)) for v in values]
-        state = self.begin(values)
-        done = np.array(self.ended(state))
-        done[count:] = True
-        turn = 0
-        while not done.all():
-            lanes = np.flatnonzero(~done)
-            padded = _fill(lanes, min(size, 1 << (len(lanes) - 1).bit_length()))
-            part = jax.tree.map(lambda x, at=padded: x[at], state)
-            part = self.block([v[padded] for v in values], part, BLOCKS[min(turn, len(BLOCKS) - 1)])
-            ended = np.asarray(self.ended(part))[: len(lanes)]
-            state = jax.tree.map(lambda x, y, at=lanes: x.at[at].set(y[: len(at)]), state, part)
-            done[lanes[ended]] = True
-            turn += 1
-        return jax.tree.map(lambda x: np.asarray(x)[:count], self.end(values, state))
+    def solve(self, chunk: int) -> tuple[int, dict[str, Any], dict[str, np.ndarray] | None]:
+        began = time.perf_counter()
+        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.width)
+        tables = selected(found, self.schema)
+        counts = collections.Counter(tables["status"].tolist())
+        report = {
+            "points": len(tables["status"]),
+            "statuses": {Status(s).name: n for s, n in sorted(counts.items())},
+            "seconds": round(time.perf_counter() - began, 4),
+        }
+        if self.store is None:
+            return chunk, report, tables
+        self.store.write(chunk, tables, report)
+        return chunk, report, None
 
 
-def _fill(values, size):
-    return np.concatenate([values, np.repeat(values[:1], size - len(values), axis=0)])
+class Memory:
+    """Chunks kept in arrays; what a :class:`Store` is on disk."""
+
+    def __init__(self, layout: Layout, about: Schema, dims: tuple[str, ...]):
+        self.layout, self.schema, self.dims = layout, about, dims
+        self.tables = {name: np.empty((*layout.shape, *v.shape), v.dtype) for name, v in about.variables.items()}
+
+    def open(self, resume: bool, attrs: Mapping[str, Any]) -> None:
+        del resume, attrs
+
+    def done(self, chunk: int) -> dict[str, Any] | None:
+        del chunk
+        return None
+
+    def write(self, chunk: int, tables: Mapping[str, np.ndarray], report: Mapping[str, Any]) -> None:
+        del report
+        cut = self.layout.slices(chunk)
+        for name, table in self.tables.items():
+            table[cut] = tables[name].reshape(table[cut].shape)
+
+    def finish(self, attrs: Mapping[str, Any]) -> "xarray.Dataset":
+        return dataset(self.tables, self.schema, self.dims, attrs)
 
 
-def _players(game, arity) -> tuple[str, ...]:
-    found = []
-    jax.eval_shape(lambda v: found.append(game(v).players), [jax.ShapeDtypeStruct((), jnp.result_type(float))] * arity)
-    return found[0]
+def _solved(work: Work, todo: list[int], client: Any):
+    if client is None:
+        return map(work.solve, todo)
+    from solver.sweep.cluster import solved_by
+
+    return solved_by(client, work, todo)
 
 
-def _checked_grid(grid: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    if not grid:
-        raise ValueError("grid is empty: give at least one name with an array of values")
-    axes = {}
-    for name, values in grid.items():
-        array = np.asarray(values, dtype=float)
-        if array.ndim != 1 or not array.size:
-            raise ValueError(
-                f"grid[{name!r}] has shape {array.shape}: give a one-dimensional array of at least one value"
-            )
-        if np.isnan(array).any():
-            raise ValueError(f"grid[{name!r}] holds a value that is not a number")
-        axes[name] = array
-    return axes
-
-
-def _dataset(grid, axes, tables, players) -> "xarray.Dataset":
-    import xarray
-
-    solved, outputs = tables
-    shape, dims = tuple(len(v) for v in axes.values()), tuple(axes)
-    coords = {name: (name, axes[name], dict(getattr(grid[name], "attrs", {}))) for name in axes}
-    coords["player"] = ("player", list(players), {"long_name": "player"})
-    width = max(s.shape[1] for s in solved["strategies"])
-    padded = [np.pad(s, ((0, 0), (0, width - s.shape[1])), constant_values=np.nan) for s in solved["strategies"]]
-    variables = {
-        "strategies": ((*dims, "player", "action"), np.stack(padded, 1), {"long_name": "strategy"}),
-        "payoffs": ((*dims, "player"), solved["payoffs"], {"long_name": "payoff"}),
-        "regret": ((*dims, "player"), solved["regret"], {"long_name": "regret", "units": "payoff"}),
-        "max_regret": (dims, solved["max_regret"], {"long_name": "largest regret", "units": "payoff"}),
-        "status": (dims, solved["status"].astype(np.int8), status_attrs()),
-        "num_steps": (dims, solved["num_steps"], {"long_name": "steps of the algorithm"}),
-    }
-    for name, value in outputs.items():
-        extra = tuple(f"{name}_{k}" for k in range(value.ndim - 1))
-        variables[name] = ((*dims, *extra), value, {})
-    data = {
-        name: (where, value.reshape(*shape, *value.shape[1:]), attrs)
-        for name, (where, value, attrs) in variables.items()
-    }
-    return xarray.Dataset(data, coords)
-
-
-def status_attrs() -> dict[str, Any]:
-    return {
-        "long_name": "how the solve ended",
-        "flag_values": np.array([int(s) for s in Status], np.int8),
-        "flag_meanings": " ".join(s.name for s in Status),
-    }
-
-
-class _Bar:
-    """A line of progress on standard error, for work that lasts."""
-
-    def __init__(self, total: int, show: bool):
-        self.bar = None
-        if show:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self.bar = Progress(console=Console(stderr=True), transient=True)
-            self.task = self.bar.add_task("points", total=total)
-            self.bar.start()
-
-    def advance(self, count: int) -> None:
-        if self.bar is not None:
-            self.bar.advance(self.task, count)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+def _starts(make_game, axes, start, starts) -> Profile | None:
+    """The starts as one array (starts, size) per player; None for the middle of every set."""
+    if start is None and starts is None:
+        return None
+    if start is not None and starts is not None:
+        raise ValueError("give start or starts, not both")
+    given = [start] if starts is None else list(starts)
+    if not given:
+        raise ValueError("starts is empty: give at least one profile or number")
+    game = make_game(**{name: v[0] for name, v in axes.items()})
+    sizes = [space.size for space in game.actions()]
+    full = [s if isinstance(s, (tuple, list)) else tuple(np.full(n, s) for n in sizes) for s in given]
+    return tuple(map(jnp.stack, zip(*(checked_profile(game, profile, "start") for profile in full), strict=True)))

@@ -1,0 +1,192 @@
+"""Many points at once: blocks of steps under ``jit(vmap)``, from which lanes that have ended leave.
+
+A lane is one point with one start. What is compiled is compiled once per number of lanes (the devices' number times a
+power of two), and kept for later calls with the same functions: numbers are arguments, never constants.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, PartitionSpec
+
+from solver.algorithms.best_response import _bounds
+from solver.game import AbstractGame, Profile, pad
+from solver.solution import Solution
+from solver.solve import advance, finish, starting_profile
+
+FEWEST = 8  # lanes of a device: fewer would save less than their compilation costs
+
+
+class Problem(eqx.Module):
+    """What is solved at every point; ``starts`` holds one array (starts, size) per player, None for the midpoint."""
+
+    make_game: Callable[..., AbstractGame]
+    names: tuple[str, ...] = eqx.field(static=True)
+    algorithm: Any
+    outputs: Callable | None
+    score: Callable | None
+    starts: Profile | None
+    tolerance: Array
+    max_steps: Array
+
+    @property
+    def num_starts(self) -> int:
+        return 1 if self.starts is None else len(self.starts[0])
+
+    def game(self, values) -> AbstractGame:
+        return self.make_game(**dict(zip(self.names, values, strict=True)))
+
+    def begin(self, values, which):
+        game = self.game(values)
+        start = None if self.starts is None else tuple(table[which] for table in self.starts)
+        profile = starting_profile(game, start, None)
+        if start is not None:
+            profile = tuple(space.project(x) for space, x in zip(game.actions(), profile, strict=True))
+        state = self.algorithm.init(game, profile, self.tolerance)
+        return state, self.ended(state)
+
+    def block(self, values, which, state, steps):
+        del which
+        limit = jnp.minimum(state.num_steps + steps, self.max_steps)
+        state = advance(self.game(values), self.algorithm, state, self.tolerance, limit)
+        return state, self.ended(state)
+
+    def ended(self, state) -> Array:
+        return self.algorithm.terminated(state, self.tolerance) | (state.num_steps >= self.max_steps)
+
+    def end(self, values, which, state) -> "Row":
+        del which
+        game = self.game(values)
+        solution = finish(game, self.algorithm, state, self.tolerance)
+        outputs = {} if self.outputs is None else dict(self.outputs(game, solution.strategies))
+        full = {name: v if isinstance(v, tuple) else (None, v) for name, v in outputs.items()}
+        row = {name: getattr(solution, name) for name in ("payoffs", "regret", "max_regret", "status", "num_steps")}
+        row = {"strategies": _ragged(solution)} | row | {name: jnp.asarray(v[1]) for name, v in full.items()}
+        if self.starts is not None:  # strategies as shares of their sets, so that two end points can be compared
+            table = pad(solution.strategies)
+            low, high = _bounds(game.actions(), table)
+            row["_place"] = (table - low) / jnp.where(high > low, high - low, 1)
+        if self.score is not None:
+            row["_score"] = jnp.asarray(self.score(solution), solution.payoffs.dtype)
+        labels = tuple((name, _frozen(v[0]), tuple(dict(*v[2:]).items())) for name, v in full.items())
+        return Row(row, game.players, labels)
+
+
+class Row(eqx.Module):
+    """What is known at a point; ``labels`` holds name, dimensions (None, names, or names with values) and attrs."""
+
+    values: dict[str, Array]
+    players: tuple[str, ...] = eqx.field(static=True)
+    labels: tuple = eqx.field(static=True)
+
+
+def _frozen(dims):
+    """Dimensions as pairs (name, values or None), or None where the output came without."""
+    if dims is None:
+        return None
+    if isinstance(dims, Mapping):
+        return tuple((name, tuple(values)) for name, values in dims.items())
+    return tuple((name, None) for name in ((dims,) if isinstance(dims, str) else dims))
+
+
+def _ragged(solution: Solution) -> Array:
+    """Strategies as (player, action), what a player has fewer of filled with nan."""
+    width = max(s.shape[0] for s in solution.strategies)
+    fill = [jnp.pad(s, (0, width - s.shape[0]), constant_values=jnp.nan) for s in solution.strategies]
+    return jnp.stack(fill)
+
+
+@eqx.filter_jit
+def over_lanes(method: str, problem: Problem, mesh: Mesh | None, lanes, *shared):
+    """A method of ``problem`` on every lane, the lanes shared out among the devices of ``mesh``.
+
+    The devices do not wait for each other's loops: each runs the lanes it holds.
+    """
+    arrays, static = eqx.partition(problem, eqx.is_array)
+
+    def local(arrays, lanes, shared):
+        own = eqx.combine(arrays, static)
+        return jax.vmap(lambda lane: getattr(own, method)(*lane, *shared))(lanes)
+
+    if mesh is None:
+        return local(arrays, lanes, shared)
+    everywhere, by_lane = PartitionSpec(), PartitionSpec("lane")
+    split = jax.shard_map(
+        local, mesh=mesh, in_specs=(everywhere, by_lane, everywhere), out_specs=by_lane, check_vma=False
+    )
+    return split(arrays, lanes, shared)
+
+
+def mesh_of_devices() -> Mesh | None:
+    """All devices of this process in a row, or None if it has one."""
+    devices = jax.local_devices()
+    return Mesh(np.array(devices), ("lane",)) if len(devices) > 1 else None
+
+
+def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -> dict[str, np.ndarray]:
+    """The tables at some points, each array (starts, points, ...), solved ``width`` lanes at a time.
+
+    Lanes that have ended make room for others. At the end, when there are no others, what is left is padded to ever
+    smaller powers of two.
+    """
+    mesh, num, starts = mesh_of_devices(), len(points[0]), problem.num_starts
+    lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
+    total = num * starts
+
+    def run(method, at, *rest, shared=()):
+        here = jax.tree.map(lambda v: jnp.asarray(v[at]), (*lanes, *rest))
+        return over_lanes(method, problem, mesh, here, *shared)
+
+    def tiles():
+        for first in range(0, total, width):
+            here = np.arange(first, min(first + width, total))
+            yield here, _filled(here, lanes_for(len(here), width, mesh))
+
+    states, ended = _joined([_cut(run("begin", at), len(here)) for here, at in tiles()])
+    waiting, at, turn = list(np.flatnonzero(~ended)[::-1]), np.arange(0), 0
+    active = np.arange(0)
+    while len(active) or waiting:
+        if len(active) < width and waiting:
+            room = min(width - len(active), len(waiting))
+            active, turn = np.append(active, [waiting.pop() for _ in range(room)]), 0
+        at = _filled(active, lanes_for(len(active), width, mesh))
+        steps = jnp.asarray(2 << max(turn - 1, 0))  # 2, 2, 4, 8, ...: a lane is idle for no longer than it ran
+        state, stopped = run("block", at, states, shared=(steps,))
+        _scatter(states, active, state)
+        active, turn = active[~np.asarray(stopped)[: len(active)]], turn + 1
+    rows = [_cut(run("end", at, states), len(here)) for here, at in tiles()]
+    return {name: x.reshape(starts, num, *x.shape[1:]) for name, x in _joined(rows).values.items()}
+
+
+def lanes_for(count: int, width: int, mesh: Mesh | None) -> int:
+    """Lanes compiled for: the devices' number times a power of two, from ``FEWEST`` to ``width`` in all."""
+    devices = 1 if mesh is None else mesh.size
+    return min(width, devices * max(FEWEST, 1 << (-(-count // devices) - 1).bit_length()))
+
+
+def widest(lanes: int) -> int:
+    """The most lanes at a time that a chunk of so many fills, in the sizes of :func:`lanes_for`."""
+    devices = jax.local_device_count()
+    return devices * max(FEWEST, 1 << (max(1, lanes // devices)).bit_length() >> 1)
+
+
+def _filled(at: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([at, np.repeat(at[:1], size - len(at))])
+
+
+def _cut(tree, count: int):
+    return jax.tree.map(lambda x: np.asarray(x)[:count], tree)
+
+
+def _joined(trees):
+    return jax.tree.map(lambda *xs: np.concatenate(xs), *trees)
+
+
+def _scatter(states, at: np.ndarray, new) -> None:
+    for old, now in zip(jax.tree.leaves(states), jax.tree.leaves(new), strict=True):
+        old[at] = np.asarray(now)[: len(at)]
