@@ -47,7 +47,8 @@ def support_enumeration(game: NormalForm, *, unequal: bool = False, capacity: in
     if count > LARGEST:
         raise ValueError(f"support_enumeration: {m}x{n} actions make {count} supports; use vertex_enumeration")
     capacity = most_equilibria(m, n) if capacity is None else capacity
-    x, y, mask, number, complete, regret = (v[0] for v in _enumerate(capacity, game.payoff_array[None]))
+    outs = _enumerate(capacity, game.payoff_array[None])
+    x, y, mask, number, complete, regret = (jnp.squeeze(v, 0) for v in outs)
     return EquilibriumSet(game, (x, y), mask, number, complete, regret)
 
 
@@ -69,6 +70,7 @@ def most_equilibria(m: int, n: int) -> int:
     return min(bound - (bound % 2 == 0), 128)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _enumerate(capacity: int, payoffs: Array):
     """Games (games, 2, m, n) in chunks, each with its games as the last axis; a vmapped axis joins the games."""
     run = custom_vmap(functools.partial(_in_chunks, capacity))
