@@ -1,11 +1,21 @@
 """Certified equilibria of games, in JAX: the whole public API."""
 
 from solver.algorithms.best_response import BestResponse
+from solver.algorithms.logit import LogitResponse
+from solver.certify import certify
+from solver.finite.components import Component, components
+from solver.finite.convex import coarse_correlated_equilibrium, correlated_equilibrium, zero_sum
+from solver.finite.exact import extreme_equilibria
+from solver.finite.lemke_howson import lemke_howson
+from solver.finite.logit_path import logit_path
+from solver.finite.pure import pure_equilibria
+from solver.finite.support import support_enumeration
+from solver.finite.vertex import vertex_enumeration
 from solver.fixed_point import FixedPoint, fixed_point
 from solver.game import AbstractGame, LeaderFollower
 from solver.normal_form import NormalForm
 from solver.regret import best_response, regret
-from solver.solution import Certificate, Solution, Status
+from solver.solution import Certificate, EquilibriumSet, Solution, Status
 from solver.solve import EquilibriumError, solve
 from solver.spaces import Box, Simplex
 from solver.sweep import sweep
@@ -15,16 +25,30 @@ __all__ = [
     "BestResponse",
     "Box",
     "Certificate",
+    "Component",
     "EquilibriumError",
+    "EquilibriumSet",
     "FixedPoint",
     "LeaderFollower",
+    "LogitResponse",
     "NormalForm",
     "Simplex",
     "Solution",
     "Status",
     "best_response",
+    "certify",
+    "coarse_correlated_equilibrium",
+    "components",
+    "correlated_equilibrium",
+    "extreme_equilibria",
     "fixed_point",
+    "lemke_howson",
+    "logit_path",
+    "pure_equilibria",
     "regret",
     "solve",
+    "support_enumeration",
     "sweep",
+    "vertex_enumeration",
+    "zero_sum",
 ]

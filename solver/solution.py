@@ -45,13 +45,14 @@ class Certificate(eqx.Module):
 
     "exact": finite actions, all compared. "interpolated": a Box of one dimension, its payoff interpolated on ``nodes``
     Chebyshev nodes, epsilon including the error estimated from the coefficients' decay. "local": a Box of more
-    dimensions, searched along lines only. ``payoff_range`` (per player) scales relative tolerances.
+    dimensions, searched along lines only. ``fractions``: the equilibrium without rounding, where it was proved so. ``payoff_range`` (per player) scales relative tolerances.
     """
 
     kind: str = eqx.field(static=True)
     nodes: int = eqx.field(static=True)
     epsilon: Array
     payoff_range: Array
+    fractions: tuple | None = eqx.field(static=True, default=None)
 
 
 class Solution(eqx.Module):
