@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from games import solve_file
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; bad input is one line on standard error and exit status 2."""
@@ -21,9 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     impact.add_argument("--out", type=Path, help="folder for impact.nc and the figures")
     impact.add_argument("--json", action="store_true", help="the Dataset as JSON on standard output, and nothing else")
+    solve_file.add_to(commands)
+    impact.set_defaults(run=_impact)
     options = parser.parse_args(arguments)
     try:
-        return _impact(options)
+        return options.run(options)
     except (ValueError, OSError) as error:
         print(f"nashgrid: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
