@@ -1,10 +1,14 @@
 """Certified equilibria of games, in JAX: the whole public API."""
 
 from solver.algorithms.best_response import BestResponse
+from solver.algorithms.fictitious_play import FictitiousPlay
 from solver.algorithms.logit import LogitResponse
+from solver.algorithms.regret_matching import RegretMatching
+from solver.algorithms.replicator import LogitDynamics, Replicator, is_evolutionarily_stable, trajectory
 from solver.certify import certify
 from solver.finite.components import Component, components
 from solver.finite.convex import coarse_correlated_equilibrium, correlated_equilibrium, zero_sum
+from solver.finite.estimation import LogitFit, fit_logit
 from solver.finite.exact import extreme_equilibria
 from solver.finite.lemke_howson import lemke_howson
 from solver.finite.logit_path import logit_path
@@ -28,10 +32,15 @@ __all__ = [
     "Component",
     "EquilibriumError",
     "EquilibriumSet",
+    "FictitiousPlay",
     "FixedPoint",
     "LeaderFollower",
+    "LogitDynamics",
+    "LogitFit",
     "LogitResponse",
     "NormalForm",
+    "RegretMatching",
+    "Replicator",
     "Simplex",
     "Solution",
     "Status",
@@ -41,7 +50,9 @@ __all__ = [
     "components",
     "correlated_equilibrium",
     "extreme_equilibria",
+    "fit_logit",
     "fixed_point",
+    "is_evolutionarily_stable",
     "lemke_howson",
     "logit_path",
     "pure_equilibria",
@@ -49,6 +60,7 @@ __all__ = [
     "solve",
     "support_enumeration",
     "sweep",
+    "trajectory",
     "vertex_enumeration",
     "zero_sum",
 ]

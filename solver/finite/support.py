@@ -19,6 +19,7 @@ from jax import Array
 from jax.custom_batching import custom_vmap
 
 from solver.finite.minors import ALONE, NO_SHARE, NO_SLACK, minors, one_sign, plan, row, union
+from solver.finite.polynomial import polynomial_equilibria
 from solver.finite.vertex import vertex_enumeration
 from solver.normal_form import NormalForm
 from solver.solution import EquilibriumSet
@@ -28,18 +29,23 @@ FEW = 20  # supports that are told apart by comparisons
 LARGEST = 200_000  # supports
 
 
-def support_enumeration(game: NormalForm, *, unequal: bool = False, capacity: int | None = None) -> EquilibriumSet:
+def support_enumeration(game: NormalForm, *, unequal: bool = False, starts: int = 16, capacity: int | None = None) -> EquilibriumSet:
     """All equilibria of a two-player game whose supports have one size: in a nondegenerate game, all there are.
 
-    ``jax.vmap`` over the payoffs runs batches of games side by side.
+    ``jax.vmap`` over the payoffs runs batches of games side by side. More than two players: every support profile's
+    polynomial system by Newton's method from random starts, and never called complete.
 
     :param unequal: for degenerate games: the extreme equilibria, whose supports may differ in size (see
         :func:`vertex_enumeration`).
-    :param capacity: most equilibria kept; default: a bound on their number in a nondegenerate game, at most 128.
+    :param starts: with more than two players, starts on each support profile.
+    :param capacity: most equilibria kept; default: a bound on their number in a nondegenerate game, at most 128 (more than
+        two players: 64).
     :return: an :class:`EquilibriumSet`, smallest supports first. ``complete``: proved nondegenerate, rounding included, and
         every equilibrium kept and of measured regret within 1e-8 (single precision: 1e-4) of the payoffs' range.
-    :raises ValueError: unless there are two players, or if the supports are too many.
+    :raises ValueError: if the supports are too many.
     """
+    if len(game.players) != 2:
+        return polynomial_equilibria(game, starts, capacity or 64)
     m, n = two_players(game)
     if unequal:
         return vertex_enumeration(game, capacity=capacity)
