@@ -11,21 +11,22 @@ import argparse
 import importlib
 import time
 from functools import cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-jax.config.update("jax_enable_x64", True)
-
 from solver import NormalForm, extreme_equilibria, interop, lemke_howson, support_enumeration, vertex_enumeration
+
+jax.config.update("jax_enable_x64", True)
 
 GENERIC = ((2, 2), (3, 3), (4, 4), (5, 5), (3, 4), (4, 6))
 SQUARE = (2, 3, 4, 5)
 
 
 @cache
-def peer(name: str):
+def peer(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -70,7 +71,8 @@ def regret_of(p, flat) -> float:
 
 def check_generic(games: int) -> None:
     print(f"\n{games} random games of each size: sets of equilibria beside complete methods")
-    print(f"{'size':>6} {'complete':>9} {'even':>5} {'largest regret':>15}   differing from QuantEcon, from Gambit (their largest regret)")
+    print(f"{'size':>6} {'complete':>9} {'even':>5} {'largest regret':>15}   ", end="")
+    print("differing from QuantEcon, from Gambit (largest regret of what only they have)")
     for size in GENERIC:
         number = games if size in GENERIC[:4] else games // 10
         payoffs = np.random.default_rng(1).normal(size=(number, 2, *size))
@@ -118,7 +120,10 @@ def check_lemke_howson(games: int) -> None:
         mask = np.asarray(found.mask)[:, 0]
         x, y = (np.asarray(s)[:, 0] for s in found.strategies)
         worst = max(regret_of(p, np.concatenate(s)) for p, *s, ok in zip(payoffs, x, y, mask, strict=True) if ok)
-        print(f"{size[0]}x{size[1]}: {(~mask).sum()} without an answer, largest regret of the rest {worst:.1e}", flush=True)
+        print(
+            f"{size[0]}x{size[1]}: {(~mask).sum()} without an answer, largest regret of the rest {worst:.1e}",
+            flush=True,
+        )
 
 
 def least(run, repeats: int) -> tuple[float, float]:
@@ -185,7 +190,7 @@ def time_single() -> None:
         if qe:
             other = interop.to_quantecon(game)
             qe.vertex_enumeration(other)
-            cpu, wall = least(lambda g=other: qe.vertex_enumeration(g), 9)
+            cpu, wall = least(lambda g=other, solve=qe.vertex_enumeration: solve(g), 9)
             print(f"    QuantEcon vertex_enumeration {cpu:.0f} us (wall {wall:.0f})")
 
 

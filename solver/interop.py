@@ -4,6 +4,7 @@ An .nfg file lists profiles with player 1's action fastest, either all players' 
 outcome (0: nothing) from a table. Numbers are decimals or fractions (Gambit Project, "The strategic game (.nfg) file format").
 """
 
+import importlib
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +35,9 @@ class _Reader:
             if between.strip(" \t\r\n,\ufeff"):
                 stray = next(i for i, c in enumerate(between) if c not in " \t\r\n,\ufeff") + last
                 line += text.count("\n", last, stray)
-                raise self.error(_Token(text[stray], line, stray - text.rfind("\n", 0, stray)), "a closing quotation mark")
+                raise self.error(
+                    _Token(text[stray], line, stray - text.rfind("\n", 0, stray)), "a closing quotation mark"
+                )
             line += between.count("\n")
             start = text.rfind("\n", 0, match.start()) + 1
             self.tokens.append(_Token(match.group(), line, match.start() - start + 1))
@@ -43,7 +46,9 @@ class _Reader:
         self.end = _Token("the end of the file", line, len(text) - text.rfind("\n", 0, len(text)))
 
     def error(self, token: _Token, expected: str) -> ValueError:
-        return ValueError(f"{self.name}, line {token.line}, column {token.column}: expected {expected}, found {token.text}")
+        return ValueError(
+            f"{self.name}, line {token.line}, column {token.column}: expected {expected}, found {token.text}"
+        )
 
     def peek(self) -> _Token:
         return self.tokens[self.at] if self.at < len(self.tokens) else self.end
@@ -160,8 +165,7 @@ def _quoted(name: str) -> str:
 
 def to_pygambit(game: NormalForm) -> Any:
     """A ``pygambit.Game`` with the same payoffs and players' names."""
-    import pygambit
-
+    pygambit: Any = importlib.import_module("pygambit")
     made = pygambit.Game.from_arrays(*np.asarray(game.payoff_array, float))
     for player, name in zip(made.players, game.players, strict=True):
         player.label = name

@@ -45,7 +45,8 @@ class Certificate(eqx.Module):
 
     "exact": finite actions, all compared. "interpolated": a Box of one dimension, its payoff interpolated on ``nodes``
     Chebyshev nodes, epsilon including the error estimated from the coefficients' decay. "local": a Box of more
-    dimensions, searched along lines only. ``fractions``: the equilibrium without rounding, where it was proved so. ``payoff_range`` (per player) scales relative tolerances.
+    dimensions, searched along lines only. ``fractions``: the equilibrium without rounding, where it was proved so.
+    ``payoff_range`` (per player) scales relative tolerances.
     """
 
     kind: str = eqx.field(static=True)
@@ -104,7 +105,9 @@ class EquilibriumSet(eqx.Module):
         :raises ValueError: for a batch of games.
         """
         if self.mask.ndim != 1:
-            raise ValueError(f"to_list: mask has shape {self.mask.shape}, a batch; take one game's set by its index first")
+            raise ValueError(
+                f"to_list: mask has shape {self.mask.shape}, a batch; take one game's set by its index first"
+            )
         solutions = _certify_all(self.game, self.strategies)
         return [jax.tree.map(lambda leaf, at=at: leaf[at], solutions) for at in np.flatnonzero(self.mask)]
 

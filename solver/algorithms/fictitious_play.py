@@ -41,8 +41,8 @@ class FictitiousPlay(eqx.Module):
 
     .. math:: \bar s_{t+1} = \bar s_t + \frac{b(\bar s_t) - \bar s_t}{t + 2},\qquad b \text{ the first best action}
 
-    The mixtures approach equilibrium in zero-sum, 2 x n and potential games, at a rate of about t^{-1/2}: ask for a tolerance to
-    match. In others they may cycle (Shapley 1964).
+    The mixtures approach equilibrium in zero-sum, 2 x n and potential games, at a rate of about t^{-1/2}: ask for a tolerance
+    to match. In others they may cycle (Shapley 1964).
     """
 
     def init(self, game: AbstractGame, profile: Profile, tolerance: Array) -> Learning:

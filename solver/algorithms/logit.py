@@ -16,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 
 from solver.game import AbstractGame, Profile
 from solver.normal_form import NormalForm
@@ -38,7 +39,7 @@ class LogitResponse(eqx.Module):
 
     def __init__(self, precision: float | Array):
         self.precision = jnp.asarray(precision, jnp.result_type(float))
-        if not isinstance(self.precision, jax.core.Tracer) and not bool((self.precision >= 0).all()):
+        if not isinstance(self.precision, Tracer) and not bool((self.precision >= 0).all()):
             raise ValueError(f"precision = {precision}: it must be 0 or more")
 
     def init(self, game: AbstractGame, profile: Profile, tolerance: Array) -> "Path":
@@ -47,6 +48,7 @@ class LogitResponse(eqx.Module):
         return begin(game, profile)
 
     def step(self, game: AbstractGame, state: "Path", tolerance: Array) -> "Path":
+        assert isinstance(game, NormalForm)  # init saw to it
         return follow(game, state, self.precision * span(game))
 
     def terminated(self, state: "Path", tolerance: Array) -> Array:
@@ -65,7 +67,9 @@ class LogitResponse(eqx.Module):
             gains.append((p * (log_p - log_reply)).sum() / jnp.where(self.precision > 0, self.precision, 1))
         table = game.payoff_array.reshape(len(profile), -1)
         regret = jnp.maximum(jnp.stack(gains), 0)
-        certificate = Certificate("exact", 0, regret.max(), table.max(axis=1) - table.min(axis=1))
+        # the noise widens the range of what a player can get, up to ln(n) / precision
+        noise = jnp.log(jnp.array([len(p) for p in profile])) / jnp.where(self.precision > 0, self.precision, 1)
+        certificate = Certificate("exact", 0, regret.max(), table.max(axis=1) - table.min(axis=1) + noise)
         return game.payoffs(profile), regret, certificate
 
 
@@ -153,4 +157,3 @@ def _tangent(jacobian: Array, last: Array) -> Array:
     right = jnp.zeros(len(last), last.dtype).at[-1].set(1.0)
     tangent = jnp.linalg.solve(jnp.vstack([jacobian, last]), right)
     return tangent / jnp.linalg.norm(tangent)
-

@@ -118,8 +118,9 @@ def _trajectory(game, algorithm, start, num_steps: int) -> Profile:
 def is_evolutionarily_stable(game: NormalForm, strategy: Array) -> bool:
     r"""Whether a strategy of a symmetric two-player game is evolutionarily stable (Maynard Smith and Price 1973).
 
-    x is stable iff it is an equilibrium against itself and :math:`u(x, y) > u(y, y)` for every other best reply y to it: a quadratic
-    form strictly positive on a cone, tested on all its faces (Haigh 1975; Bomze 1992). Ties within 1e-9 of the range count as such.
+    x is stable iff it is an equilibrium against itself and :math:`u(x, y) > u(y, y)` for every other best reply y to it: a
+    quadratic form strictly positive on a cone, tested on all its faces (Haigh 1975; Bomze 1992). Ties are payoffs within
+    1e-9 of their range.
 
     :raises ValueError: unless the game is symmetric, B = A'.
     """

@@ -1,8 +1,9 @@
 r"""The equilibria of a degenerate two-player game, as Gambit's enummixed gives them: maximal Nash subsets and components.
 
 Join an extreme x with an extreme y where the pair is an equilibrium. A complete bipartite piece :math:`U \times V` of this
-graph that cannot be enlarged spans a maximal Nash subset :math:`\mathrm{conv}\,U \times \mathrm{conv}\,V`; the pieces in one connected
-part make a topological component (Winkels 1979; Avis, Rosenberg, Savani and von Stengel 2010). All in fractions.
+graph that cannot be enlarged spans a maximal Nash subset :math:`\mathrm{conv}\,U \times \mathrm{conv}\,V`; the pieces in
+one connected part make a topological component (Winkels 1979; Avis, Rosenberg, Savani and von Stengel 2010). All in
+fractions.
 """
 
 from fractions import Fraction

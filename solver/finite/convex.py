@@ -60,7 +60,9 @@ def zero_sum(game: NormalForm) -> Solution:
     A, B = np.asarray(game.payoff_array, float)
     span = max(np.ptp(A), np.ptp(B))
     if np.ptp(A + B) > 1e-9 * span:
-        raise ValueError(f"zero_sum: the players' payoffs sum to {(A + B).min():g} and to {(A + B).max():g}; use lemke_howson")
+        raise ValueError(
+            f"zero_sum: the players' payoffs sum to {(A + B).min():g} and to {(A + B).max():g}; use lemke_howson"
+        )
     unit = (A - A.min()) / (span or 1.0)
     y, x = _maximin(-unit.T, m), _maximin(unit, n)
     return eqx.filter_jit(judge)(game, (jnp.asarray(x), jnp.asarray(y)))
@@ -101,7 +103,9 @@ def _correlated(game: NormalForm, objective, solver: str, coarse: bool) -> Corre
         raise ValueError(f"solver = {solver!r}: give 'highs' or 'cvxpy'")
     p = np.maximum(p, 0)
     p = p / p.sum()
-    worth = -(p * np.log(np.where(p > 0, p, 1))).sum() if objective == "entropy" else _weights(game, objective) @ table @ p
+    worth = (
+        -(p * np.log(np.where(p > 0, p, 1))).sum() if objective == "entropy" else _weights(game, objective) @ table @ p
+    )
     return Correlated(
         jnp.asarray(p.reshape(payoffs.shape[1:])),
         jnp.asarray(table @ p),
@@ -153,4 +157,5 @@ def _programme(rows: int, profiles: int, entropy: bool):
     p, gain = cp.Variable(profiles, nonneg=True), cp.Parameter((rows, profiles))
     weight = None if entropy else cp.Parameter(profiles)
     worth = cp.sum(cp.entr(p)) if weight is None else weight @ p
-    return cp.Problem(cp.Maximize(worth), [gain @ p <= 0, cp.sum(p) == 1]), p, gain, weight
+    constraints: list = [gain @ p <= 0, cp.sum(p) == 1]
+    return cp.Problem(cp.Maximize(worth), constraints), p, gain, weight

@@ -7,6 +7,7 @@ p on the branch from the centroid; its derivative is that of the implicit functi
 error is :math:`I^{-1/2}` (McKelvey and Palfrey 1995).
 """
 
+import itertools
 from typing import NamedTuple
 
 import equinox as eqx
@@ -46,7 +47,9 @@ def fit_logit(game: NormalForm, counts: tuple, *, largest: float | None = None) 
     counts = tuple(np.asarray(c, float) for c in counts)
     shapes = tuple(c.shape for c in counts)
     if shapes != tuple((n,) for n in game.payoff_array.shape[1:]):
-        raise ValueError(f"counts have shapes {shapes}: give one array per player, of actions {game.payoff_array.shape[1:]}")
+        raise ValueError(
+            f"counts have shapes {shapes}: give one array per player, of actions {game.payoff_array.shape[1:]}"
+        )
     if any((c < 0).any() for c in counts) or not sum(c.sum() for c in counts):
         raise ValueError("counts must be 0 or more, and some above 0")
     largest = 100 / float(span(game)) if largest is None else largest
@@ -93,4 +96,4 @@ def log_slopes(game: NormalForm, strategies: Profile, precision: Array) -> Profi
     jacobian = jax.jacfwd(system)(jnp.append(logs, precision * widest))
     slope = -jnp.linalg.solve(jacobian[:, :-1], jacobian[:, -1]) * widest
     ends = np.cumsum([0, *(len(p) for p in strategies)])
-    return tuple(slope[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True))
+    return tuple(slope[a:b] for a, b in itertools.pairwise(ends))

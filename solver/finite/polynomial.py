@@ -1,7 +1,7 @@
 r"""Equilibria of small games of n players: for each support profile, the polynomial system from many starts.
 
-On supports :math:`(S_1, \ldots, S_n)` an equilibrium solves :math:`u_{ia}(p) = v_i` for a in :math:`S_i`, p_ia = 0 elsewhere and
-:math:`\sum_a p_{ia} = 1` (Porter, Nudelman and Shoham 2008; McKelvey and McLennan 1996). Newton's method from ``starts`` random
+On supports :math:`(S_1, \ldots, S_n)` an equilibrium solves :math:`u_{ia}(p) = v_i` for a in :math:`S_i`, p_ia = 0 elsewhere
+and :math:`\sum_a p_{ia} = 1` (McKelvey and McLennan 1996; Porter, Nudelman and Shoham 2008). Newton's method runs from random
 points of each support, all supports side by side; what has a regret is left out. Nothing proves that no root was missed.
 """
 
@@ -30,7 +30,9 @@ def polynomial_equilibria(game: NormalForm, starts: int, capacity: int) -> Equil
     faces = [[f for f in itertools.product((False, True), repeat=n) if any(f)] for n in sizes]
     count = int(np.prod([len(f) for f in faces]))
     if count > LARGEST:
-        raise ValueError(f"support_enumeration: {sizes} actions make {count} support profiles, above {LARGEST}; use logit_path")
+        raise ValueError(
+            f"support_enumeration: {sizes} actions make {count} support profiles, above {LARGEST}; use logit_path"
+        )
     masks = np.array([np.concatenate(f) for f in itertools.product(*faces)])
     masks = masks[np.argsort(masks.sum(axis=1), kind="stable")]
     points, good = _roots(game, jnp.asarray(masks), starts)

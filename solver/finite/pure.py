@@ -34,6 +34,8 @@ def _find(payoffs: Array, capacity: int):
     at = jnp.nonzero(fits, size=capacity, fill_value=0)[0]
     mask = jnp.arange(capacity) < fits.sum()
     actions = jnp.unravel_index(at, shape)
-    strategies = tuple(jax.nn.one_hot(a, n, dtype=payoffs.dtype) * mask[:, None] for a, n in zip(actions, shape, strict=True))
+    strategies = tuple(
+        jax.nn.one_hot(a, n, dtype=payoffs.dtype) * mask[:, None] for a, n in zip(actions, shape, strict=True)
+    )
     regret = jnp.where(mask, gains.max(axis=0)[at], jnp.nan)
     return strategies, mask, mask.sum(), fits.sum() <= capacity, regret

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.custom_batching import custom_vmap
 
+from solver.finite.lanes import allowed, gains, in_chunks, joined, total
 from solver.finite.minors import ALONE, NO_SHARE, NO_SLACK, minors, one_sign, plan, row, union
 from solver.finite.polynomial import polynomial_equilibria
 from solver.finite.vertex import vertex_enumeration
@@ -29,7 +29,9 @@ FEW = 20  # supports that are told apart by comparisons
 LARGEST = 200_000  # supports
 
 
-def support_enumeration(game: NormalForm, *, unequal: bool = False, starts: int = 16, capacity: int | None = None) -> EquilibriumSet:
+def support_enumeration(
+    game: NormalForm, *, unequal: bool = False, starts: int = 16, capacity: int | None = None
+) -> EquilibriumSet:
     """All equilibria of a two-player game whose supports have one size: in a nondegenerate game, all there are.
 
     ``jax.vmap`` over the payoffs runs batches of games side by side. More than two players: every support profile's
@@ -78,36 +80,14 @@ def most_equilibria(m: int, n: int) -> int:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _enumerate(capacity: int, payoffs: Array):
-    """Games (games, 2, m, n) in chunks, each with its games as the last axis; a vmapped axis joins the games."""
-    run = custom_vmap(functools.partial(_in_chunks, capacity))
-
-    @run.def_vmap
-    def rule(size, batched, payoffs):
-        outs = _enumerate(capacity, payoffs.reshape(-1, *payoffs.shape[2:]))
-        return tuple(v.reshape(size, -1, *v.shape[1:]) for v in outs), (True,) * 6
-
-    return run(payoffs)
-
-
-def _in_chunks(capacity: int, payoffs: Array):
-    games, _, m, n = payoffs.shape
-    size = MEMORY // (plan(m, n).num_minors + plan(n, m).num_minors)
-    chunks = -(-games // max(size, ALONE))
-    chunks = next((c for c in range(chunks, 2 * chunks) if games % c == 0), chunks)  # or else fill up the last one
-    size = -(-games // chunks)
-    padded = jnp.pad(payoffs, [(0, chunks * size - games)] + [(0, 0)] * 3) if games < chunks * size else payoffs
-
-    def one(chunk):
-        outs = _chunk(jnp.moveaxis(chunk, 0, -1), capacity)
-        return tuple(jnp.moveaxis(v, -1, 0) for v in outs)
-
-    outs = jax.lax.map(one, padded.reshape(chunks, size, 2, m, n))
-    return tuple(v.reshape(chunks * size, *v.shape[2:])[:games] for v in outs)
+    _, _, m, n = payoffs.shape
+    size = max(MEMORY // (plan(m, n).num_minors + plan(n, m).num_minors), ALONE)
+    return joined(lambda games: in_chunks(lambda chunk: _chunk(chunk, capacity), size, games))(payoffs)
 
 
 def _chunk(payoffs: Array, capacity: int):
     """One chunk (2, m, n, lanes): strategies (capacity, m | n, lanes), mask, count, complete, regret."""
-    _, m, n, lanes = payoffs.shape
+    _, m, n, _ = payoffs.shape
     values, tables = [], []
     for matrix in (payoffs[0], jnp.swapaxes(payoffs[1], 0, 1)):
         value, table = minors(matrix)
@@ -118,11 +98,8 @@ def _chunk(payoffs: Array, capacity: int):
     number, slots, degenerate = _scan(tables, tests, capacity)
     shares = plan(n, m).shares[mirror], plan(m, n).shares
     x, y, regret = _strategies(payoffs, values[::-1], shares, slots, jnp.minimum(number, capacity).max())
-    span = payoffs.max(axis=(1, 2)) - payoffs.min(axis=(1, 2))
-    eps = jnp.finfo(payoffs.dtype).eps
-    allowed = (1e-8 if eps < 1e-10 else 1e-4) * span + 16 * eps * jnp.abs(payoffs).max(axis=(1, 2))
     kept = jnp.arange(capacity)[:, None] < number
-    mask = kept & (regret <= allowed).all(axis=1)
+    mask = kept & (regret <= allowed(payoffs)).all(axis=1)
     complete = ~degenerate & (mask.sum(axis=0) == number)
     x, y = (jnp.where(mask[:, None], v, 0) for v in (x, y))
     return x, y, mask, mask.sum(axis=0), complete, jnp.where(mask, regret.max(axis=1), jnp.nan)
@@ -176,9 +153,8 @@ def _strategies(payoffs: Array, values, shares, slots: Array, most: Array):
         # barriers: XLA would repeat the choice in every product below
         sizes = [jnp.abs(choose(v, share, support)) for v, share in zip(values, shares, strict=True)]
         sizes = jax.lax.optimization_barrier(sizes)
-        x, y = jax.lax.optimization_barrier([size / _sum(size) for size in sizes])
-        gains = [_gain(payoffs[0], x, y), _gain(jnp.swapaxes(payoffs[1], 0, 1), y, x)]
-        return x, y, jnp.stack(gains)
+        x, y = jax.lax.optimization_barrier([size / total(size) for size in sizes])
+        return x, y, gains(payoffs, x, y)
 
     if payoffs.shape[-1] < ALONE:
         return jax.vmap(one)(slots)
@@ -189,17 +165,6 @@ def _strategies(payoffs: Array, values, shares, slots: Array, most: Array):
         return tuple(b.at[t].set(v) for b, v in zip(buffers, one(row(slots, t)), strict=True))
 
     return jax.lax.fori_loop(0, most, fill, buffers)
-
-
-def _sum(terms) -> Array:
-    """Term by term: XLA's own reduction over a leading axis is many times slower."""
-    return functools.reduce(jnp.add, list(terms))
-
-
-def _gain(matrix: Array, own: Array, other: Array) -> Array:
-    """What the best row gains over the mixture ``own``, lane by lane."""
-    pays = [_sum(a * b for a, b in zip(line, other, strict=True)) for line in matrix]
-    return functools.reduce(jnp.maximum, pays) - _sum(a * b for a, b in zip(pays, own, strict=True))
 
 
 def _gather(value: Array, share: np.ndarray, support: Array) -> Array:

@@ -20,6 +20,7 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
+from solver.finite.lanes import allowed, gains
 from solver.normal_form import NormalForm
 from solver.solution import EquilibriumSet
 
@@ -54,14 +55,10 @@ def vertex_enumeration(game: NormalForm, *, capacity: int | None = None) -> Equi
 @jax.jit
 def _verified(payoffs: Array, x: Array, y: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
     """Strategies, mask and regret, with what is no equilibrium blanked out."""
-    row_pays, column_pays = y @ payoffs[0].T, x @ payoffs[1]
-    gains = jnp.stack([p.max(axis=1) - (p * z).sum(axis=1) for p, z in ((row_pays, x), (column_pays, y))])
-    eps = jnp.finfo(payoffs.dtype).eps
-    span = payoffs.max(axis=(1, 2)) - payoffs.min(axis=(1, 2))
-    allowed = (1e-8 if eps < 1e-10 else 1e-4) * span + 16 * eps * jnp.abs(payoffs).max(axis=(1, 2))
-    mask = mask & (gains <= allowed[:, None]).all(axis=0)
+    regret = jax.vmap(lambda a, b: gains(payoffs[..., None], a[:, None], b[:, None])[:, 0])(x, y)
+    mask = mask & (regret <= allowed(payoffs)).all(axis=1)
     x, y = (jnp.where(mask[:, None], v, 0) for v in (x, y))
-    return x, y, mask, jnp.where(mask, gains.max(axis=0), jnp.nan)
+    return x, y, mask, jnp.where(mask, regret.max(axis=1), jnp.nan)
 
 
 def _scaled(matrix):
@@ -72,7 +69,7 @@ def _scaled(matrix):
 
 @functools.partial(jax.jit, static_argnums=1)
 def _pairs(payoffs: Array, capacity: int):
-    _, m, n = payoffs.shape
+    n = payoffs.shape[2]
     x, x_labels = _vertices(_scaled(payoffs[1]).T)
     y, y_labels = _vertices(_scaled(payoffs[0]))
     # labels of rows first; those of y come as [rows tight, columns zero], those of x as [columns tight, rows zero]
@@ -148,6 +145,6 @@ def _qhull_vertices(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _as_set(game: NormalForm, x: np.ndarray, y: np.ndarray, capacity: int) -> EquilibriumSet:
     count = min(len(x), capacity)
-    x, y = (jnp.asarray(np.pad(v[:count], ((0, capacity - count), (0, 0)))) for v in (x, y))
-    x, y, mask, regret = _verified(game.payoff_array, x, y, jnp.arange(capacity) < count)
-    return EquilibriumSet(game, (x, y), mask, mask.sum(), jnp.asarray(False), regret)
+    padded = [jnp.asarray(np.pad(v[:count], ((0, capacity - count), (0, 0)))) for v in (x, y)]
+    kept_x, kept_y, mask, regret = _verified(game.payoff_array, *padded, jnp.arange(capacity) < count)
+    return EquilibriumSet(game, (kept_x, kept_y), mask, mask.sum(), jnp.asarray(False), regret)
