@@ -108,15 +108,16 @@ def _on_host(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, x_labels = _qhull_vertices(_scaled(payoffs[1]).T)
     y, y_labels = _qhull_vertices(_scaled(payoffs[0]))
     x_labels = np.concatenate([x_labels[:, n:], x_labels[:, :n]], axis=1)
-    weights = 1 << np.arange(m + n, dtype=object)
-    full = int(weights.sum())
-    if all((labels.sum(axis=1) == size).all() for labels, size in ((x_labels, m), (y_labels, n))):
-        partner = {int(key): at for at, key in enumerate(_keys(y_labels))}
-        pairs = [(at, partner.get(full - int(key))) for at, key in enumerate(_keys(x_labels))]
-        pairs = [(a, b) for a, b in pairs if b is not None]
+    if (x_labels.sum(axis=1) == m).all() and (y_labels.sum(axis=1) == n).all():
+        # nondegenerate: a partner has exactly the labels that are missing
+        wanted, keys = 2 ** (m + n) - 1 - _keys(x_labels), _keys(y_labels)
+        order = np.argsort(keys)
+        at = np.searchsorted(keys, wanted, sorter=order) % len(keys)
+        a = np.flatnonzero(keys[order[at]] == wanted)
+        b = order[at[a]]
     else:
         pairs = [(a, b) for a, labels in enumerate(x_labels) for b in np.flatnonzero((labels | y_labels).all(axis=1))]
-    a, b = np.array(pairs, int).reshape(-1, 2).T
+        a, b = np.array(pairs, int).reshape(-1, 2).T
     return x[a] / x[a].sum(axis=1, keepdims=True), y[b] / y[b].sum(axis=1, keepdims=True)
 
 
@@ -133,13 +134,13 @@ def _qhull_vertices(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inside = np.full(n, 0.5 / matrix.sum(axis=1).max())
     left = np.concatenate([matrix, -np.eye(n)])
     right = np.concatenate([np.ones(m), np.zeros(n)]) - left @ inside
-    equations = np.unique(ConvexHull(left / right[:, None]).equations, axis=0)
+    equations = ConvexHull(left / right[:, None]).equations
     z = equations[:, :-1] / -equations[:, -1:] + inside
     slack = np.concatenate([1 - z @ matrix.T, z], axis=1)
     labels = np.abs(slack) <= TIGHT
     keep = z.sum(axis=1) > 1e-6
     z, labels = np.maximum(z[keep], 0), labels[keep]
-    _, first = np.unique(labels, axis=0, return_index=True)
+    _, first = np.unique(_keys(labels), return_index=True)
     return z[first], labels[first]
 
 
