@@ -54,3 +54,21 @@ def rock_paper_scissors(win: float = 1.0, loss: float = 1.0) -> NormalForm:
     """
     A = np.array([[0.0, -loss, win], [win, 0.0, -loss], [-loss, win, 0.0]])
     return NormalForm.from_bimatrix(A, A.T, ("row", "column"))
+
+
+def chicken() -> NormalForm:
+    """Dare or yield; the best correlated equilibrium pays 5.25 each (Aumann 1974).
+
+    Three equilibria: one dares and the other yields, or both dare with probability 1/3 for an expected 14/3.
+    """
+    A = np.array([[0.0, 7.0], [2.0, 6.0]])
+    return NormalForm.from_bimatrix(A, A.T, ("row", "column"))
+
+
+def stag_hunt() -> NormalForm:
+    """Stag or hare: (9, 9) pays most, (7, 7) risks least (Harsanyi and Selten 1988, sec. 10.12; Aumann 1990).
+
+    Three equilibria: both hunt the stag, both the hare, or both the stag with probability 7/8.
+    """
+    A = np.array([[9.0, 0.0], [8.0, 7.0]])
+    return NormalForm.from_bimatrix(A, A.T, ("row", "column"))

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from games import solve_file
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; bad input is one line on standard error and exit status 2."""
@@ -26,9 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
     study.add_argument("--store", type=Path, required=True, help="directory of the zarr store that is written")
     study.add_argument("--resume", action="store_true", help="continue the store that is there")
     study.add_argument("--workers", type=int, default=0, help="processes that solve chunks (default: this one)")
+    study.set_defaults(run=_sweep)
+    solve_file.add_to(commands)
+    impact.set_defaults(run=_impact)
     options = parser.parse_args(arguments)
     try:
-        return {"impact": _impact, "sweep": _sweep}[options.command](options)
+        return options.run(options)
     except (ValueError, OSError) as error:
         print(f"nashgrid: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

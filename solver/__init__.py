@@ -1,11 +1,25 @@
 """Certified equilibria of games, in JAX: the whole public API."""
 
 from solver.algorithms.best_response import BestResponse
+from solver.algorithms.fictitious_play import FictitiousPlay
+from solver.algorithms.logit import LogitResponse
+from solver.algorithms.regret_matching import RegretMatching
+from solver.algorithms.replicator import LogitDynamics, Replicator, is_evolutionarily_stable, trajectory
+from solver.certify import certify
+from solver.finite.components import Component, components
+from solver.finite.convex import coarse_correlated_equilibrium, correlated_equilibrium, zero_sum
+from solver.finite.estimation import LogitFit, fit_logit
+from solver.finite.exact import extreme_equilibria
+from solver.finite.lemke_howson import lemke_howson
+from solver.finite.logit_path import logit_path
+from solver.finite.pure import pure_equilibria
+from solver.finite.support import support_enumeration
+from solver.finite.vertex import vertex_enumeration
 from solver.fixed_point import FixedPoint, fixed_point
 from solver.game import AbstractGame, LeaderFollower
 from solver.normal_form import NormalForm
 from solver.regret import best_response, regret
-from solver.solution import Certificate, Solution, Status
+from solver.solution import Certificate, EquilibriumSet, Solution, Status
 from solver.solve import EquilibriumError, solve
 from solver.spaces import Box, Simplex
 from solver.sweep import sweep
@@ -15,16 +29,38 @@ __all__ = [
     "BestResponse",
     "Box",
     "Certificate",
+    "Component",
     "EquilibriumError",
+    "EquilibriumSet",
+    "FictitiousPlay",
     "FixedPoint",
     "LeaderFollower",
+    "LogitDynamics",
+    "LogitFit",
+    "LogitResponse",
     "NormalForm",
+    "RegretMatching",
+    "Replicator",
     "Simplex",
     "Solution",
     "Status",
     "best_response",
+    "certify",
+    "coarse_correlated_equilibrium",
+    "components",
+    "correlated_equilibrium",
+    "extreme_equilibria",
+    "fit_logit",
     "fixed_point",
+    "is_evolutionarily_stable",
+    "lemke_howson",
+    "logit_path",
+    "pure_equilibria",
     "regret",
     "solve",
+    "support_enumeration",
     "sweep",
+    "trajectory",
+    "vertex_enumeration",
+    "zero_sum",
 ]

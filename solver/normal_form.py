@@ -44,6 +44,19 @@ class NormalForm(AbstractGame):
             raise ValueError(f"A has shape {A.shape} and B {B.shape}: give two matrices of one shape")
         return cls(jnp.stack([A, B]), players)
 
+    @classmethod
+    def from_nfg(cls, path: Any) -> "NormalForm":
+        """The game in a Gambit .nfg file of payoffs or outcomes; a malformed one is a ValueError with line and column."""
+        from solver.interop import read_nfg
+
+        return read_nfg(path)
+
+    def to_nfg(self, path: Any, *, outcomes: bool = False) -> None:
+        """Write the game for Gambit, profile by profile or as a table of outcomes."""
+        from solver.interop import write_nfg
+
+        write_nfg(self, path, outcomes=outcomes)
+
     def actions(self) -> tuple[Simplex, ...]:
         return tuple(Simplex(n) for n in self.payoff_array.shape[1:])
 

@@ -17,6 +17,7 @@ from jax import Array
 from numpy.polynomial import chebyshev
 
 from solver.game import AbstractGame, Profile, checked_profile, pad
+from solver.normal_form import NormalForm
 from solver.solution import Certificate
 from solver.spaces import Box, Simplex
 
@@ -58,6 +59,10 @@ def certify_profile(game: AbstractGame, profile: Profile) -> tuple[Array, Array,
     """The payoffs and the regret (players,), and what the regret rests on."""
     found = best_deviations(game, profile)
     spaces = game.actions()
+    if isinstance(game, NormalForm):  # the whole table's range: where all actions are equally good, theirs is 0
+        table = game.payoff_array.reshape(len(spaces), -1)
+        certificate = Certificate("exact", 0, found.gain.max(), table.max(axis=1) - table.min(axis=1))
+        return found.payoffs, found.gain, certificate
     if all(isinstance(space, Simplex) for space in spaces):
         kind, nodes = "exact", 0
     else:

@@ -1,10 +1,16 @@
 """What a solver returns: strategies with their measured regret, a status and a certificate."""
 
 import enum
+from typing import TYPE_CHECKING
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+if TYPE_CHECKING:
+    from solver.game import AbstractGame
 
 
 class Status(enum.IntEnum):
@@ -39,13 +45,15 @@ class Certificate(eqx.Module):
 
     "exact": finite actions, all compared. "interpolated": a Box of one dimension, its payoff interpolated on ``nodes``
     Chebyshev nodes, epsilon including the error estimated from the coefficients' decay. "local": a Box of more
-    dimensions, searched along lines only. ``payoff_range`` (per player) scales relative tolerances.
+    dimensions, searched along lines only. ``fractions``: the equilibrium without rounding, where it was proved so.
+    ``payoff_range`` (per player) scales relative tolerances.
     """
 
     kind: str = eqx.field(static=True)
     nodes: int = eqx.field(static=True)
     epsilon: Array
     payoff_range: Array
+    fractions: tuple | None = eqx.field(static=True, default=None)
 
 
 class Solution(eqx.Module):
@@ -67,3 +75,45 @@ class Solution(eqx.Module):
     @property
     def converged(self) -> Array:
         return jnp.asarray(self.status == Status.converged)
+
+
+class EquilibriumSet(eqx.Module):
+    """Equilibria of one game, in a fixed number of places so that ``vmap`` can stack the sets of many games.
+
+    ``strategies``: one array (capacity, actions) per player. ``mask`` (capacity,): which places hold an equilibrium; the
+    rest is zero. ``count``: how many. ``complete``: proved to be all. ``max_regret`` (capacity,): as measured, in payoff
+    units. ``precision`` (capacity,): of the logit equilibria along a path, else None.
+    """
+
+    game: "AbstractGame"
+    strategies: tuple[Array, ...]
+    mask: Array
+    count: Array
+    complete: Array
+    max_regret: Array
+    precision: Array | None = None
+
+    def __getitem__(self, index: int) -> "EquilibriumSet":
+        """The set of one game of a batch."""
+        if self.mask.ndim < 2:
+            raise IndexError("this set is of one game: use to_list(), or strategies and mask")
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def to_list(self) -> list[Solution]:
+        """The equilibria as Solutions, each with payoffs, regret and certificate measured anew on the game.
+
+        :raises ValueError: for a batch of games.
+        """
+        if self.mask.ndim != 1:
+            raise ValueError(
+                f"to_list: mask has shape {self.mask.shape}, a batch; take one game's set by its index first"
+            )
+        solutions = _certify_all(self.game, self.strategies)
+        return [jax.tree.map(lambda leaf, at=at: leaf[at], solutions) for at in np.flatnonzero(self.mask)]
+
+
+@eqx.filter_jit
+def _certify_all(game, strategies) -> Solution:
+    from solver.solve import judge
+
+    return jax.vmap(lambda profile: judge(game, profile))(strategies)

@@ -105,11 +105,14 @@ def advance(game, algorithm, state, tolerance, max_steps):
 
 
 def finish(game, algorithm, state, tolerance) -> Solution:
-    """Measure the regret where the algorithm stopped, and name the outcome."""
+    """Measure the regret where the algorithm stopped, and name the outcome.
+
+    An algorithm with a ``certify`` of its own seeks another equilibrium than Nash's, and says what a deviation gains there.
+    """
     profile = algorithm.profile(game, state)
-    payoffs, regret, certificate = certify_profile(game, profile)
-    noise = NOISE * jnp.finfo(payoffs.dtype).eps * jnp.abs(payoffs)
-    within = jnp.all(regret <= tolerance * certificate.payoff_range + noise)
+    certify = getattr(algorithm, "certify", certify_profile)
+    payoffs, regret, certificate = certify(game, profile)
+    within = _within(payoffs, regret, certificate, tolerance)
     finite = jnp.isfinite(payoffs).all() & jnp.isfinite(regret).all()
     settled = algorithm.terminated(state, tolerance)
     status = jnp.where(
@@ -127,6 +130,21 @@ def finish(game, algorithm, state, tolerance) -> Solution:
     )
     cycle = jnp.where(status == int(Status.cycle), state.cycle, 0)
     return Solution(profile, payoffs, regret, regret.max(), status, state.num_steps, certificate, cycle)
+
+
+def judge(game: AbstractGame, profile: Profile) -> Solution:
+    """A Solution of a profile that was found otherwise than by ``solve``, at the default tolerance."""
+    payoffs, regret, certificate = certify_profile(game, profile)
+    within = _within(payoffs, regret, certificate, checked_tolerance(None))
+    status = jnp.where(within, int(Status.converged), int(Status.uncertified))
+    status = jnp.where(jnp.isfinite(payoffs).all(), status, int(Status.non_finite))
+    zero = jnp.asarray(0, jnp.int32)
+    return Solution(profile, payoffs, regret, regret.max(), status, zero, certificate, zero)
+
+
+def _within(payoffs, regret, certificate, tolerance) -> Array:
+    noise = NOISE * jnp.finfo(payoffs.dtype).eps * jnp.abs(payoffs)
+    return jnp.all(regret <= tolerance * certificate.payoff_range + noise)
 
 
 def _raise_unless_converged(solution: Solution) -> Solution:

@@ -1,0 +1,213 @@
+"""Finite games: the same equilibria as QuantEcon and Gambit? And how long does a game take, beside them and Nashpy?
+
+    python benchmarks/finite.py check [--games 10000]    # every equilibrium, generic and degenerate games; Lemke-Howson
+    python benchmarks/finite.py time  [--games 100000]   # microseconds a game, in one run; peers that are missing are named
+
+Times are of the process's CPU seconds and of the wall clock, the least of several runs; the peers one game at a time from
+Python, first with their game objects already built, then from arrays as our call takes them.
+"""
+
+import argparse
+import importlib
+import time
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from solver import NormalForm, extreme_equilibria, interop, lemke_howson, support_enumeration, vertex_enumeration
+
+jax.config.update("jax_enable_x64", True)
+
+GENERIC = ((2, 2), (3, 3), (4, 4), (5, 5), (3, 4), (4, 6))
+SQUARE = (2, 3, 4, 5)
+
+
+@cache
+def peer(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        print(f"{name} is not installed: skipped")
+        return None
+
+
+@jax.jit
+def enumerate_all(payoffs):
+    def one(p):
+        found = support_enumeration(NormalForm(p))
+        return found.strategies, found.mask, found.count, found.complete, found.max_regret
+
+    return jax.vmap(one)(payoffs)
+
+
+def as_set(pairs) -> set:
+    return {tuple(np.round(np.concatenate([np.asarray(s, float) for s in pair]), 5) + 0.0) for pair in pairs}
+
+
+def quantecon_all(p) -> set:
+    game = interop.to_quantecon(NormalForm(p))
+    return as_set(peer("quantecon.game_theory").vertex_enumeration(game))
+
+
+def gambit_profiles(result) -> list:
+    return [[[float(profile[s]) for s in player.strategies] for player in profile.game.players] for profile in result]
+
+
+def gambit_all(p, rational: bool = False) -> set:
+    pygambit = peer("pygambit")
+    tables = [np.vectorize(pygambit.Rational, otypes=[object])(t.astype(int)) if rational else t for t in p]
+    result = pygambit.nash.enummixed_solve(pygambit.Game.from_arrays(*tables), rational=rational)
+    return as_set(gambit_profiles(result.equilibria))
+
+
+def regret_of(p, flat) -> float:
+    x, y = np.array(flat[: p.shape[1]]), np.array(flat[p.shape[1] :])
+    u, v = p[0] @ y, x @ p[1]
+    return max(u.max() - x @ u, v.max() - v @ y)
+
+
+def check_generic(games: int) -> None:
+    print(f"\n{games} random games of each size: sets of equilibria beside complete methods")
+    print(f"{'size':>6} {'complete':>9} {'even':>5} {'largest regret':>15}   ", end="")
+    print("differing from QuantEcon, from Gambit (largest regret of what only they have)")
+    for size in GENERIC:
+        number = games if size in GENERIC[:4] else games // 10
+        payoffs = np.random.default_rng(1).normal(size=(number, 2, *size))
+        strategies, mask, count, complete, regret = jax.tree.map(np.asarray, enumerate_all(payoffs))
+        line = f"{size[0]}x{size[1]:<4} {complete.mean():9.4f} {(count % 2 == 0).sum():5d} {np.nanmax(regret):15.1e}  "
+        for name, theirs in (("quantecon.game_theory", quantecon_all), ("pygambit", gambit_all)):
+            if peer(name) is None:
+                continue
+            wrong, worst = 0, 0.0
+            for k, p in enumerate(payoffs):
+                ours = as_set(zip(*(s[k][mask[k]] for s in strategies), strict=True))
+                other = theirs(p)
+                if ours != other:
+                    wrong += 1
+                    worst = max([worst, *(regret_of(p, flat) for flat in other - ours)])
+            line += f" {wrong} ({worst:.1e})"
+        print(line, flush=True)
+
+
+def check_degenerate(games: int) -> None:
+    print(f"\n{games} games with payoffs in {{0, 1, 2}}: extreme equilibria beside Gambit's enummixed in rationals")
+    for size in ((2, 2), (3, 3), (3, 4), (4, 4)):
+        payoffs = np.random.default_rng(2).integers(0, 3, (games, 2, *size)).astype(float)
+        exact = [as_set((e.x, e.y) for e in extreme_equilibria(NormalForm(p))) for p in payoffs]
+        ours = jax.jit(jax.vmap(lambda p: vertex_enumeration(NormalForm(p), capacity=128)))(payoffs)
+        x, y, mask = (np.asarray(v) for v in (*ours.strategies, ours.mask))
+        floats = [as_set(zip(a[k], b[k], strict=True)) for a, b, k in zip(x, y, mask, strict=True)]
+        wrong = sum(a != b for a, b in zip(exact, floats, strict=True))
+        line = f"{size[0]}x{size[1]}: exact and vertex_enumeration differ in {wrong}"
+        if peer("pygambit"):
+            theirs = [gambit_all(p, rational=True) for p in payoffs]
+            line += f"; exact and Gambit in {sum(a != b for a, b in zip(exact, theirs, strict=True))}"
+        claimed = np.asarray(enumerate_all(payoffs)[3])
+        more = [len(s) % 2 == 0 for s, c in zip(exact, claimed, strict=True) if c]
+        print(f"{line}; {claimed.mean():.3f} proved nondegenerate, of these even {sum(more)}", flush=True)
+
+
+def check_lemke_howson(games: int) -> None:
+    print(f"\nLemke-Howson on {games} games of whole payoffs 0 to 3, a random label each")
+    run = jax.jit(jax.vmap(lambda p, k: lemke_howson(NormalForm(p), k)))
+    for size in ((3, 3), (4, 4), (5, 5)):
+        rng = np.random.default_rng(3)
+        payoffs = rng.integers(0, 4, (games, 2, *size)).astype(float)
+        found = run(payoffs, rng.integers(0, sum(size), games))
+        mask = np.asarray(found.mask)[:, 0]
+        x, y = (np.asarray(s)[:, 0] for s in found.strategies)
+        worst = max(regret_of(p, np.concatenate(s)) for p, *s, ok in zip(payoffs, x, y, mask, strict=True) if ok)
+        print(
+            f"{size[0]}x{size[1]}: {(~mask).sum()} without an answer, largest regret of the rest {worst:.1e}",
+            flush=True,
+        )
+
+
+def least(run, repeats: int) -> tuple[float, float]:
+    """Microseconds of CPU and of the wall clock, the least of each."""
+    times = []
+    for _ in range(repeats):
+        cpu, wall = time.process_time(), time.perf_counter()
+        run()
+        times.append((time.process_time() - cpu, time.perf_counter() - wall))
+    return tuple(1e6 * min(column) for column in zip(*times, strict=True))
+
+
+def one_by_one(solve, build, payoffs) -> str:
+    objects = [build(p) for p in payoffs]
+    solve(objects[0])
+    alone = least(lambda: [solve(g) for g in objects], 3)
+    whole = least(lambda: [solve(build(p)) for p in payoffs], 3)
+    return f"{alone[0] / len(payoffs):.4g} (wall {alone[1] / len(payoffs):.4g}); with building {whole[0] / len(payoffs):.4g}"
+
+
+def peers_of(kind: str):
+    qe, gambit, nashpy = peer("quantecon.game_theory"), peer("pygambit"), peer("nashpy")
+    if qe:
+        build = lambda p: qe.NormalFormGame((qe.Player(p[0]), qe.Player(np.ascontiguousarray(p[1].T))))  # noqa: E731
+        if kind == "all":
+            yield "QuantEcon support_enumeration", qe.support_enumeration, build, 2000
+            yield "QuantEcon vertex_enumeration", qe.vertex_enumeration, build, 300
+        else:
+            yield "QuantEcon lemke_howson", qe.lemke_howson, build, 2000
+    if gambit:
+        build = lambda p: gambit.Game.from_arrays(*p)  # noqa: E731
+        if kind == "all":
+            yield "Gambit enummixed, floats", lambda g: gambit.nash.enummixed_solve(g, rational=False), build, 100
+        else:
+            yield "Gambit lcp, floats", lambda g: gambit.nash.lcp_solve(g, rational=False), build, 100
+    if nashpy:
+        build = lambda p: nashpy.Game(*p)  # noqa: E731
+        solve = (lambda g: list(g.support_enumeration())) if kind == "all" else lambda g: g.lemke_howson(0)
+        yield f"Nashpy {'support_enumeration' if kind == 'all' else 'lemke_howson'}", solve, build, 10
+
+
+def time_batches(games: int) -> None:
+    one = jax.jit(jax.vmap(lambda p: lemke_howson(NormalForm(p)).strategies))
+    for kind, ours in (("all", enumerate_all), ("one", one)):
+        for size in SQUARE:
+            payoffs = np.random.default_rng(0).normal(size=(games, 2, size, size))
+            cpu, wall = least(lambda ours=ours, p=payoffs: jax.block_until_ready(ours(p)), 1)
+            first = f"first call {wall / 1e6:.2f} s (CPU {cpu / 1e6:.2f})"
+            cpu, wall = least(lambda ours=ours, p=payoffs: jax.block_until_ready(ours(p)), 7)
+            what = "all equilibria" if kind == "all" else "one equilibrium"
+            print(f"\n{what}, {size}x{size}: nashgrid {cpu / games:.4g} us a game (wall {wall / games:.4g}); {first}")
+            for name, solve, build, number in peers_of(kind):
+                print(f"    {name:32} {one_by_one(solve, build, payoffs[:number])}", flush=True)
+
+
+def time_single() -> None:
+    for size, method in ((8, support_enumeration), (12, vertex_enumeration)):
+        p = np.random.default_rng(0).normal(size=(2, size, size))
+        game = NormalForm(jnp.asarray(p))
+        jax.block_until_ready(method(game))
+        cpu, wall = least(lambda m=method, g=game: jax.block_until_ready(m(g)), 9)
+        print(f"\none {size}x{size} game, all equilibria: nashgrid {method.__name__} {cpu:.0f} us (wall {wall:.0f})")
+        qe = peer("quantecon.game_theory")
+        if qe:
+            other = interop.to_quantecon(game)
+            qe.vertex_enumeration(other)
+            cpu, wall = least(lambda g=other, solve=qe.vertex_enumeration: solve(g), 9)
+            print(f"    QuantEcon vertex_enumeration {cpu:.0f} us (wall {wall:.0f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("check", "time"))
+    parser.add_argument("--games", type=int)
+    options = parser.parse_args()
+    print(f"jax {jax.__version__} on {jax.devices()[0]}")
+    if options.what == "check":
+        check_generic(options.games or 10_000)
+        check_degenerate((options.games or 10_000) // 10)
+        check_lemke_howson((options.games or 10_000) * 10)
+    else:
+        time_batches(options.games or 100_000)
+        time_single()
+
+
+if __name__ == "__main__":
+    main()

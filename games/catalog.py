@@ -1,0 +1,113 @@
+"""Published finite games by name, with the equilibria their sources give.
+
+``CATALOG["von Stengel 3x2"].make()`` is the game; ``equilibria`` are profiles in fractions. ``complete``: these are all, for
+two players in the sense of extreme equilibria.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from games.classic import (
+    battle_of_the_sexes,
+    chicken,
+    matching_pennies,
+    prisoners_dilemma,
+    rock_paper_scissors,
+    stag_hunt,
+)
+from solver import NormalForm
+
+
+class Entry(NamedTuple):
+    make: Callable[[], NormalForm]
+    equilibria: tuple
+    source: str
+    complete: bool = True
+
+
+def _pair(A, B) -> Callable[[], NormalForm]:
+    return lambda: NormalForm.from_bimatrix(np.array(A, float), np.array(B, float))
+
+
+def _nine() -> NormalForm:
+    table = np.zeros((3, 2, 2, 2))
+    table[:, 0, 0, 0], table[:, 1, 1, 0] = (9, 8, 12), (9, 8, 2)
+    table[:, 0, 1, 1], table[:, 1, 0, 1] = (3, 4, 6), (3, 4, 4)
+    return NormalForm(table)
+
+
+def _jordan() -> NormalForm:
+    a = np.indices((2, 2, 2))
+    return NormalForm(np.stack([a[0] == a[1], a[1] == a[2], a[2] != a[0]]).astype(float))
+
+
+def _horse() -> NormalForm:
+    table = np.zeros((3, 2, 2, 2))  # C or D, c or d, L or R
+    table[:, 0, 0] = 1
+    table[:, 0, 1, 0], table[:, 0, 1, 1] = (4, 4, 0), (0, 0, 1)
+    table[:, 1, :, 0] = np.array([3, 2, 2])[:, None]
+    return NormalForm(table)
+
+
+F = Fraction
+_H = F(1, 2)
+_FIRST, _SECOND = (1, 0), (0, 1)
+_EVEN, _THIRDS = (_H, _H), (F(1, 3),) * 3
+
+CATALOG: dict[str, Entry] = {
+    "prisoners' dilemma": Entry(prisoners_dilemma, ((_SECOND, _SECOND),), "Tucker 1950; numbers of Axelrod 1984"),
+    "battle of the sexes": Entry(
+        battle_of_the_sexes,
+        ((_FIRST, _FIRST), (_SECOND, _SECOND), ((F(2, 3), F(1, 3)), (F(1, 3), F(2, 3)))),
+        "Luce and Raiffa 1957, sec. 5.3",
+    ),
+    "chicken": Entry(
+        chicken,
+        ((_FIRST, _SECOND), (_SECOND, _FIRST), ((F(1, 3), F(2, 3)), (F(1, 3), F(2, 3)))),
+        "Aumann 1974",
+    ),
+    "stag hunt": Entry(
+        stag_hunt,
+        ((_FIRST, _FIRST), (_SECOND, _SECOND), ((F(7, 8), F(1, 8)), (F(7, 8), F(1, 8)))),
+        "Harsanyi and Selten 1988, sec. 10.12",
+    ),
+    "asymmetric matching pennies": Entry(
+        lambda: matching_pennies(320.0), ((_EVEN, (F(1, 8), F(7, 8))),), "Goeree and Holt 2001, Table 1"
+    ),
+    "rock, paper, scissors": Entry(rock_paper_scissors, ((_THIRDS, _THIRDS),), "von Neumann 1928"),
+    "Shapley's cycle": Entry(
+        _pair([[0, 0, 1], [1, 0, 0], [0, 1, 0]], [[0, 1, 0], [0, 0, 1], [1, 0, 0]]), ((_THIRDS, _THIRDS),), "Shapley 1964"
+    ),
+    "von Stengel 3x2": Entry(
+        _pair([[3, 3], [2, 5], [0, 6]], [[3, 2], [2, 6], [3, 1]]),
+        (
+            ((1, 0, 0), _FIRST),
+            ((F(4, 5), F(1, 5), 0), (F(2, 3), F(1, 3))),
+            ((0, F(1, 3), F(2, 3)), (F(1, 3), F(2, 3))),
+        ),
+        "von Stengel 2007, Algorithmic Game Theory, ch. 3, example 3.3",
+    ),
+    "degenerate 3x2": Entry(
+        _pair([[3, 3], [2, 5], [0, 6]], [[3, 3], [2, 6], [3, 1]]),
+        (
+            ((1, 0, 0), _FIRST),
+            ((1, 0, 0), (F(2, 3), F(1, 3))),
+            ((0, F(1, 3), F(2, 3)), (F(1, 3), F(2, 3))),
+        ),
+        "von Stengel 2007, Algorithmic Game Theory, ch. 3, example 3.7",
+    ),
+    "nine equilibria": Entry(
+        _nine,
+        tuple((x, y, z) for x, y, z in ((_FIRST, _FIRST, _FIRST), (_SECOND, _SECOND, _FIRST), (_FIRST, _SECOND, _SECOND),
+              (_SECOND, _FIRST, _SECOND))),
+        "McKelvey and McLennan 1997: four of nine, the pure ones",
+        complete=False,
+    ),
+    "three pennies": Entry(_jordan, ((_EVEN,) * 3,), "Jordan 1993", complete=False),
+    "Selten's horse": Entry(
+        _horse, ((_SECOND, _FIRST, _FIRST), (_FIRST, _FIRST, _SECOND)), "Selten 1975: the pure ones", complete=False
+    ),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Complete and exact methods for finite games."""
