@@ -31,9 +31,8 @@ from games.restriction.challengers import solve_stages  # noqa: E402
 from games.restriction.demand import market  # noqa: E402
 from games.restriction.frontier import exact_play, fast_play  # noqa: E402
 from games.restriction.prior import batch, draw_worlds  # noqa: E402
-from solver.algorithms.best_response import BestResponse  # noqa: E402
 from solver.solution import Status  # noqa: E402
-from solver.sweep.run import _Chunks  # noqa: E402
+from solver.sweep.run import sweep  # noqa: E402
 
 LANES, TOLERANCE, MAX_STEPS = 8192, 1e-8, 400
 SEED = 2025
@@ -156,12 +155,15 @@ def incumbents(worlds: int, stage_us: float) -> dict:
         world: dict[str, Any] = {name: values[draw.astype(int)] for name, values in draws.items()}
         return RestrictionGame(**world)
 
-    chunks = _Chunks(make, ("draw",), BestResponse(), None, (jnp.zeros(1),) * 3, jnp.asarray(1e-8), 60)
-    points = [np.arange(worlds, dtype=float)]
-    first = clocked(lambda: chunks.run(points, worlds))[0]
-    seconds, _, (solved, _) = clocked(lambda: chunks.run(points, worlds))
-    state = chunks.begin([jnp.asarray(points[0])])
-    certificate = clocked(lambda: chunks.end([jnp.asarray(points[0])], state))[0]
+    def solved_in(steps):
+        grid = {"draw": np.arange(worlds, dtype=float)}
+        return sweep(make, grid, start=(jnp.zeros(1),) * 3, max_steps=steps, chunk=worlds, progress=False)
+
+    first = clocked(lambda: solved_in(60))[0]
+    seconds, _, solved = clocked(lambda: solved_in(60))
+    solved = {name: solved[name].values for name in ("status",)}
+    clocked(lambda: solved_in(0))
+    certificate = clocked(lambda: solved_in(0))[0]
     certified = solved["status"] == int(Status.converged)
     ended = {Status(k).name: int(n) for k, n in zip(*np.unique(solved["status"], return_counts=True), strict=True)}
     each = 1e6 * seconds / max(certified.sum(), 1)

@@ -38,8 +38,7 @@ def jit_once(function: Callable) -> Callable:
 
     @functools.cache
     def compiled():
-        options = compiler_options(ONCE)
-        return eqx.filter_jit(function, **({"compiler_options": options} if options else {}))
+        return eqx.filter_jit(function, compiler_options=compiler_options(ONCE))  # type: ignore[call-overload]
 
     @functools.wraps(function)
     def call(*args):

@@ -38,7 +38,7 @@ def solve(
     *,
     start: Profile | None = None,
     tolerance: float | Array | None = None,
-    max_steps: int = 200,
+    max_steps: int | Array = 200,
     key: Array | None = None,
     throw: bool = True,
 ) -> Solution:

@@ -64,7 +64,7 @@ def solve_stage(
         max_steps=max_steps,
         memory=memory,
         accelerate=SYSTEMS[p.demand].accelerated,
-        escape=lambda stage, args: moved_on(*args, stage.mix, stage),
+        escape=lambda stage, args: moved_on(args[0], args[1], stage.mix, stage),
         lanes=lanes,
     )
 
@@ -126,5 +126,5 @@ def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_step
         max_steps=max_steps,
         memory=memory,
         accelerate=SYSTEMS[p.demand].accelerated,
-        escape=lambda stage, args: moved_on(*args, stage),
+        escape=lambda stage, args: moved_on(args[0], args[1], args[2], stage),
     )
