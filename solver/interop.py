@@ -180,7 +180,7 @@ def from_pygambit(game: Any) -> NormalForm:
 
 def to_quantecon(game: NormalForm) -> Any:
     """A ``quantecon.game_theory.NormalFormGame``; there each player's own action comes first, then those after it."""
-    from quantecon.game_theory import NormalFormGame, Player
+    from quantecon.game_theory import NormalFormGame, Player  # type: ignore[import-not-found]
 
     tables = np.asarray(game.payoff_array, float)
     n = len(tables)
