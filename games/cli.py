@@ -139,7 +139,8 @@ def _jsonable(value: Any) -> Any:
 # what the tables show: the dimension that makes rows, and for each row the variables
 BLOCKS = (
     ("Incumbents", "incumbent", ("restriction", "incumbent_payoff", "incumbent_use")),
-    ("Challengers", "challenger", ("mix", "challenger_payoff", "challenger_use", "sovereign_lag", "effort", "fee")),
+    ("Challengers", "challenger", ("mix", "challenger_payoff", "challenger_use", "sovereign_lag", "effort",
+                                   "effort_regret", "fee")),
     ("Blocs", "bloc", ("knowledge", "consumer_surplus", "profits", "subsidies", "bloc_welfare", "world_share",
                        "home_sourced", "share_abroad")),
     ("World", None, ("welfare", "frontier_speed", "deployment", "mean_lag", "relative_quality", "open_lag", "hhi_inside",

@@ -25,6 +25,7 @@ REST = 4  # damped steps after the n-th drop, before a new history is begun: RES
 DAMPING = 0.5
 REGULARISATION = 1e-12
 ESCAPES = 4  # how often a lane may be sent on from a fixed point that is not the one meant
+ESCAPE_STEPS = 200  # to find another one; else it stays where it was
 
 
 class FixedPoint(NamedTuple):
@@ -75,7 +76,8 @@ def fixed_point(
     :param accelerate: picks the part of x that is extrapolated; the rest takes plain steps. Worth it where the rest is
         large and converges by itself (say, Newton steps on prices) once the part does.
     :param escape: maps (x, args) at a fixed point to (another start, whether to go on from there): first-order conditions
-        also hold where a payoff is lowest, and this is how such a point is left. After a few times the fixed point is kept.
+        also hold where a payoff is lowest, and this is how such a point is left. The fixed point is kept where the way
+        leads to no other, and after a few times.
     :param lanes: number of trailing axes of every leaf that hold independent problems. Each lane stops by itself.
     :return: :class:`FixedPoint`. Its value's derivatives are those of the implicit function, (I - ∂F/∂x)^-1 ∂F/∂args;
         ``lanes`` must be 0 to take them.
@@ -96,27 +98,31 @@ def fixed_point(
 def _solve(problem, tolerance, *, max_steps, memory, accelerate, escape, lanes):
     function, start, args = problem
 
-    def to_the_end(state):
+    def to_the_end(state, limit):
         return jax.lax.while_loop(
-            lambda s: jnp.any(_running(s, tolerance, max_steps)),
-            lambda s: _advance(function, args, s, tolerance, max_steps, accelerate, lanes),
+            lambda s: jnp.any(_running(s, tolerance, limit)),
+            lambda s: _advance(function, args, s, tolerance, limit, accelerate, lanes),
             state,
         )
 
     def onward(carry):
-        state, count, _ = carry
-        state = to_the_end(state)
+        state, kept, limit, count, _ = carry
+        state = to_the_end(state, limit)
+        astray = ~(state.residual <= tolerance) & (kept.residual <= tolerance)
+        state = _where(astray, kept._replace(num_steps=state.num_steps), state)
         elsewhere, leave = escape(state.value, args)
-        leave = leave & (state.residual <= tolerance) & (count < ESCAPES)
+        leave = leave & (state.residual <= tolerance) & ~astray & (count < ESCAPES)
         again = _begin(elsewhere, memory, accelerate, lanes)._replace(num_steps=state.num_steps)
-        return _where(leave, again, state), count + 1, leave.any()
+        limit = jnp.where(leave, jnp.minimum(max_steps, state.num_steps + ESCAPE_STEPS), limit)
+        return _where(leave, again, state), state, limit, count + 1, leave.any()
 
     state = _begin(start, memory, accelerate, lanes)
+    limit = jnp.broadcast_to(jnp.asarray(max_steps, jnp.int32), state.num_steps.shape)
     if escape is None:
-        state = to_the_end(state)
+        state = to_the_end(state, limit)
     else:
-        first = (state, jnp.asarray(0), jnp.asarray(True))
-        state = jax.lax.while_loop(lambda c: c[2], onward, first)[0]
+        first = (state, state, limit, jnp.asarray(0), jnp.asarray(True))
+        state = jax.lax.while_loop(lambda c: c[-1], onward, first)[0]
     return state.value, state.residual, state.num_steps, state.residual <= tolerance
 
 

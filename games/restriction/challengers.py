@@ -1,5 +1,6 @@
 """The challengers' stage: mixes, research effort and prices in equilibrium at a given restriction (model.md §4-6)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -47,6 +48,11 @@ def respond(stage: Stage, args: tuple[Parameters, Market]) -> Stage:
     return Stage(books.payoff / p.sigma, books.best_effort, prices)
 
 
+def _escape(p: Parameters, then: Callable) -> Callable | None:
+    """``escape`` for :func:`fixed_point`: only where effort is to be the best of all."""
+    return then if p.effort_optimum == "global" else None
+
+
 def moved_on(p: Parameters, m: Market, mix: Array, stage: Stage) -> tuple[Stage, Array]:
     """The stage with a challenger at another effort, where there is one that cannot stay at its own, and whether (per lane)."""
     effort, leave = better_effort(p, m, mix, stage.effort, stage.prices.challenger)
@@ -64,7 +70,7 @@ def solve_stage(
         max_steps=max_steps,
         memory=memory,
         accelerate=SYSTEMS[p.demand].accelerated,
-        escape=lambda stage, args: moved_on(args[0], args[1], stage.mix, stage),
+        escape=_escape(p, lambda stage, args: moved_on(args[0], args[1], stage.mix, stage)),
         lanes=lanes,
     )
 
@@ -80,6 +86,8 @@ def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_ST
         memory=memory,
         accelerate=SYSTEMS[p.demand].accelerated,
     )
+    if p.effort_optimum != "global":
+        return found
     start, leave = _moved_on(p, m, found.value)
     lanes = np.flatnonzero(np.asarray(leave) & found.converged)
     if not lanes.size:
@@ -126,5 +134,5 @@ def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_step
         max_steps=max_steps,
         memory=memory,
         accelerate=SYSTEMS[p.demand].accelerated,
-        escape=lambda stage, args: moved_on(args[0], args[1], args[2], stage),
+        escape=_escape(p, lambda stage, args: moved_on(args[0], args[1], args[2], stage)),
     )

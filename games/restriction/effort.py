@@ -4,10 +4,9 @@ The closed form x* = clip(B D/(k (1 - g) csh), 0, x̄) has x on both sides, B ri
 at a minimum of the profit in between. Against rivals' given prices, the own ones adapted, the markup :math:`1 + y` at another
 effort x' obeys
 
-.. math:: y' + \ln y' = y + \ln y + \beta D (x' - x),\qquad
-          \frac{\partial s}{\partial x} = \frac{\beta D s}{1 + \mu(\mu - 1)},
+.. math:: y' + \ln y' = y + \ln y + \beta D (x' - x),
 
-so the profit at any effort, and its curvature, follow from what is known at x.
+so the profit at any effort follows from what is known at x.
 """
 
 from collections.abc import Callable
@@ -37,32 +36,20 @@ def effort_deviation(p: Parameters, m: Market, mix: Array, effort: Array, markup
 
 
 def better_effort(p: Parameters, m: Market, mix: Array, effort: Array, markup: Array) -> tuple[Array, Array]:
-    """Where to go on from an effort that is none to stay at: a new one (challenger,), and whether to go (per lane).
+    """The efforts with one challenger's moved to a better one, and whether there was one (per lane).
 
-    "local" leaves a minimum, for the better end of the range: from there the closed form leads to a maximum. "global" leaves
-    what another effort beats. One challenger goes at a time: all at once may all come back.
+    The one who gains most goes: all at once may all come back.
     """
-    if p.effort_optimum == "global":
-        target, gain = effort_deviation(p, m, mix, effort, markup)
-        due = gain > 0
-    else:
-        none, full = 0 * effort, 0 * effort + m.effort_bound
-        here, low, high = _profit(p, m, mix, effort, markup)(jnp.stack([effort, none, full]))
-        target, gain = jnp.where(high > low, full, none), jnp.maximum(low, high) - here
-        due = _is_minimum(p, m, mix, effort, markup)
-    top = jnp.where(due, gain, -jnp.inf).max(axis=0, initial=-jnp.inf)
-    return jnp.where(due & (gain == top), target, effort), due.any(axis=0)
-
-
-def _borne(p: Parameters, mix: Array) -> Array:
-    return p.effort_cost * (1 - p.subsidy) * cost_share(p, mix)
+    target, gain = effort_deviation(p, m, mix, effort, markup)
+    top = gain.max(axis=0, initial=0.0)
+    return jnp.where((gain == top) & (top > 0), target, effort), top > 0
 
 
 def _profit(p: Parameters, m: Market, mix: Array, effort: Array, markup: Array) -> Callable[[Array], Array]:
     """Profit before fixed costs, given S, at efforts (number, challenger)."""
     y = jnp.maximum(markup[:, SOVEREIGN] - 1, jnp.finfo(effort.dtype).tiny)
     known, slope = y + jnp.log(y), p.lag_slope * m.lag_slope[:, None]
-    borne = _borne(p, mix)
+    borne = p.effort_cost * (1 - p.subsidy) * cost_share(p, mix)
 
     def profit(efforts: Array) -> Array:
         a = known + slope * (efforts - effort)[:, :, None]
@@ -72,11 +59,3 @@ def _profit(p: Parameters, m: Market, mix: Array, effort: Array, markup: Array) 
         return (m.scale * y).sum(axis=2) - borne * efforts**2 / 2
 
     return profit
-
-
-def _is_minimum(p: Parameters, m: Market, mix: Array, effort: Array, markup: Array) -> Array:
-    """Whether the profit is convex at an effort inside its bounds (challenger,)."""
-    mu = markup[:, SOVEREIGN]
-    slope = (p.lag_slope * m.lag_slope[:, None]) ** 2 * (1 - 1 / mu) / (1 + mu * (mu - 1))
-    inside = (effort > 0) & (effort < m.effort_bound)
-    return inside & ((m.scale * slope).sum(axis=1) > _borne(p, mix))

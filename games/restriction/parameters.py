@@ -62,9 +62,10 @@ class Parameters(eqx.Module):
     Who belongs where is static: ``blocs``; the bloc of each incumbent and challenger; the region (a bloc) and segment ("G"
     or "V") of each cell of consumers; the members of the consortium, by the challengers' names. The numbers of players,
     blocs and cells follow from these and from the lengths of the arrays given. Static too: the ``demand`` system; whether
-    challengers may ``exit``, a fourth strategy without sales or profit; and whether effort is any "local" maximum of the
-    challenger's profit, as its first-order condition says, or moves on while another pays more (``effort_optimum``). A scalar
-    given where several are held is broadcast; a default of several values repeats its last where a bloc has more members.
+    challengers may ``exit``, a fourth strategy without sales or profit; and whether a challenger's effort is one at which its
+    first-order condition holds ("first_order"; ``effort_regret`` says what another would gain) or moves on while another pays
+    more ("global"): ``effort_optimum``. A scalar given where several are held is broadcast; a default of several values
+    repeats its last where a bloc has more members.
     """
 
     blocs: tuple[str, ...] = eqx.field(static=True)
@@ -78,7 +79,7 @@ class Parameters(eqx.Module):
     consortium: tuple[str, ...] = eqx.field(static=True)
     demand: Literal["logit", "nested"] = eqx.field(static=True)
     exit: bool = eqx.field(static=True)
-    effort_optimum: Literal["local", "global"] = eqx.field(static=True)
+    effort_optimum: Literal["first_order", "global"] = eqx.field(static=True)
 
     incumbent_lag: Array = parameter(
         "z_i", "lag of an incumbent behind the frontier", "years", INCUMBENT, usual=(0.0, 0.05, 0.1), low=0
@@ -210,7 +211,7 @@ class Parameters(eqx.Module):
         consortium: Sequence[str] | None = None,
         demand: str = "logit",
         exit: bool = False,
-        effort_optimum: str = "local",
+        effort_optimum: str = "first_order",
         **values: Any,
     ):
         _refuse_unknown(values)
@@ -243,7 +244,7 @@ class Parameters(eqx.Module):
         self.consortium = members if consortium is None else tuple(consortium)
         _check_members("consortium", self.consortium, self.challengers, "challengers")
         self.demand, self.exit = _checked_demand(demand, values), bool(_one_of("exit", exit, (True, False)))  # type: ignore[assignment]
-        self.effort_optimum = _one_of("effort_optimum", effort_optimum, ("local", "global"))
+        self.effort_optimum = _one_of("effort_optimum", effort_optimum, ("first_order", "global"))
         for item in array_fields():
             value = values.get(item.name)
             value = self._default(item) if value is None else value

@@ -50,7 +50,7 @@ def affordable(problem: Problem, point: tuple[float, ...]) -> int:
     """Lanes at a time on one device, a power of two: as many as ``MEMORY`` holds payoffs with all they go through."""
     game = problem.game(point)
     profile = tuple(space.midpoint() for space in game.actions())
-    payoffs = jax.make_jaxpr(lambda g, p: g.payoffs(p))(game, profile)
+    payoffs = eqx.filter_make_jaxpr(lambda g, p: g.payoffs(p))(game, profile)[0]
     lane = _bytes(payoffs.jaxpr) * DEVIATIONS * len(game.players)
     return int(min(MOST, max(8, 1 << (MEMORY // max(1, lane)).bit_length() >> 1)))
 

@@ -115,3 +115,22 @@ def test_bad_grids_are_named(grid, words):
     with pytest.raises(ValueError, match="grid") as error:
         sweep(Broken, grid, progress=False)
     assert all(word in str(error.value) for word in words)
+
+
+class Unmarked(AbstractGame):
+    """A user's game whose names are a plain default, not marked static."""
+
+    a: jax.Array
+    players: tuple[str, ...] = ("one",)
+
+    def actions(self):
+        return (Box(0.0, 1.0),)
+
+    def payoffs(self, profile):
+        return -((profile[0] - self.a) ** 2)
+
+
+def test_names_need_no_mark():
+    ds = sweep(lambda a: Unmarked(jnp.asarray(a)), {"a": [0.2, 0.7]}, progress=False)
+    np.testing.assert_allclose(ds.strategies.values.ravel(), [0.2, 0.7], atol=1e-6)
+    assert (ds.status == int(Status.converged)).all()

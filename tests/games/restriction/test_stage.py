@@ -314,9 +314,9 @@ def stages_with_deviations(p, restriction):
     return m, found, effort_deviation(p, m, found.value.mix, found.value.effort, found.value.prices.challenger)[1]
 
 
-@pytest.mark.parametrize("optimum", ["local", "global"])
-def test_effort_is_a_maximum(optimum):
-    """Profit by effort, own prices following by Lambert's function: never a minimum; with "global" hardly ever beaten."""
+@pytest.mark.parametrize("optimum", ["first_order", "global"])
+def test_the_regret_of_effort(optimum):
+    """What another effort gains, own prices following by Lambert's function: told, and hardly ever left with "global"."""
     p = batch(DRAWS, effort_optimum=optimum)
     m, found, regret = stages_with_deviations(p, jnp.full((3, 1, 200), 0.5))
     assert found.converged.all()
@@ -329,9 +329,8 @@ def test_effort_is_a_maximum(optimum):
         return (m.scale * own).sum(axis=1) - borne * x**2 / 2
 
     here = profit(stage.effort)
-    for step in (-1e-3, 1e-3):
-        assert (profit(np.clip(stage.effort + step, 0, m.effort_bound)) <= here + 1e-9).all()
     gain = np.max([profit(np.full_like(here, x)) for x in np.linspace(0, 1, 201)], axis=0) - here
-    assert_close(np.where(gain > 1e-3, regret, 0), np.where(gain > 1e-3, gain, 0), 0.05)
+    told = gain > 1e-3
+    assert_close(np.where(told, regret, 0), np.where(told, gain, 0), 0.02)
     beaten = (gain > 1e-6).any(axis=0).sum()
-    assert beaten <= 1 if optimum == "global" else beaten > 1  # one draw has no equilibrium in efforts
+    assert beaten <= 1 if optimum == "global" else beaten > 5  # one draw has no equilibrium in efforts
