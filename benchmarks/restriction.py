@@ -31,8 +31,7 @@ from games.restriction.challengers import solve_stages  # noqa: E402
 from games.restriction.demand import market  # noqa: E402
 from games.restriction.frontier import exact_play, fast_play  # noqa: E402
 from games.restriction.prior import batch, draw_worlds  # noqa: E402
-from solver.solution import Status  # noqa: E402
-from solver.sweep.run import sweep  # noqa: E402
+from solver import Status, sweep  # noqa: E402
 
 LANES, TOLERANCE, MAX_STEPS = 8192, 1e-8, 400
 SEED = 2025
@@ -148,7 +147,7 @@ def numba_loop(p, m):
 
 
 def incumbents(worlds: int, stage_us: float) -> dict:
-    """Equilibria from r = 0 by the sweep's own machinery; compiled in a first run, timed in a second."""
+    """Equilibria from r = 0 by ``sweep``; compiled in a first run, timed in a second."""
     draws = {name: jnp.asarray(values) for name, values in draw_worlds(worlds, SEED).items()}
 
     def make(draw):
@@ -161,17 +160,17 @@ def incumbents(worlds: int, stage_us: float) -> dict:
 
     first = clocked(lambda: solved_in(60))[0]
     seconds, _, solved = clocked(lambda: solved_in(60))
-    solved = {name: solved[name].values for name in ("status",)}
     clocked(lambda: solved_in(0))
     certificate = clocked(lambda: solved_in(0))[0]
-    certified = solved["status"] == int(Status.converged)
-    ended = {Status(k).name: int(n) for k, n in zip(*np.unique(solved["status"], return_counts=True), strict=True)}
+    status = solved.status.values
+    certified = status == int(Status.converged)
+    ended = {Status(k).name: int(n) for k, n in zip(*np.unique(status, return_counts=True), strict=True)}
     each = 1e6 * seconds / max(certified.sum(), 1)
     out = {
         "worlds": worlds,
         "certified": float(certified.mean()),
         "ended": ended,
-        "steps_mean": float(solved["num_steps"].mean()),
+        "steps_mean": float(solved.num_steps.mean()),
         "ms_per_certified": each / 1e3,
         "per_minute": 6e7 / each,
         "stages_per_certified": each / stage_us,
@@ -182,9 +181,10 @@ def incumbents(worlds: int, stage_us: float) -> dict:
           f"{ended}, {out['steps_mean']:.1f} rounds of best replies")  # fmt: skip
     print(f"   {out['per_minute']:,.0f} certified a minute, {each / 1e3:.1f} ms each = {out['stages_per_certified']:,.0f} "
           f"challengers' stages (aim: 150); compiling took {first - seconds:.0f} s")  # fmt: skip
-    print(f"   {out['share_of_certificate']:.0%} of the time goes into the certificates, the rest into best replies; both "
-          "run one while_loop over all\n   lanes in double precision, so every payoff waits for its batch's slowest "
-          "stage and slowest γ", flush=True)  # fmt: skip
+    print(
+        f"   {out['share_of_certificate']:.0%} of the time goes into the certificates, the rest into best replies",
+        flush=True,
+    )
     return out
 
 

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from solver.compilation import compiler_options
 from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _where
 
 SLAB = 8  # chunks of one call
@@ -28,6 +29,8 @@ COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
 COARSE_STEPS, FINE_STEPS = 48, 16  # of a block, at most: what float32 cannot settle goes on in double
 LEFT = 1 / 4  # share of a block's lanes that may still run when it stops
 SMALL = 16  # lanes below which a block runs to its end
+# sums in XLA's own loops: handing them to a library of kernels (YNNPACK) cost half of a float32 step
+OWN_LOOPS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def everything(x: Any) -> Any:
@@ -122,17 +125,6 @@ def _put(out: Any, lanes: np.ndarray, found: Any) -> None:
         whole[..., lanes] = part[..., : len(lanes)]
 
 
-@cache
-def _compiler_options() -> dict[str, str]:
-    """Sums in XLA's own loops: handing them to a library of kernels (YNNPACK) cost half of a float32 step."""
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
-    try:
-        jax.jit(lambda x: x + 1, compiler_options=options)(0)
-    except Exception:  # this XLA has no such option, hence no such kernels
-        return {}
-    return options
-
-
 @partial(jax.jit, static_argnames=("start", "memory", "accelerate"))
 def _opened(args, *, start, memory, accelerate) -> _State:
     return _begin(start(args), memory, accelerate, 1)
@@ -141,7 +133,7 @@ def _opened(args, *, start, memory, accelerate) -> _State:
 @cache
 def _blocks():
     static = ("function", "start", "memory", "accelerate", "chunk")
-    return jax.jit(_all_blocks, static_argnames=static, compiler_options=_compiler_options())
+    return jax.jit(_all_blocks, static_argnames=static, compiler_options=compiler_options(OWN_LOOPS))
 
 
 def _all_blocks(args, state, fresh, count, tolerance, max_steps, *, chunk, start, memory, accelerate, function):

@@ -14,9 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-MANY = {"xla_cpu_use_fusion_emitters": False}  # programs that run over many points
 # programs that run for less time than they take to compile; not for derivatives, which came out as NaN once at level 0
-ONCE = MANY | {"xla_backend_optimization_level": 0}
+ONCE = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0}
 
 
 def compiler_options(options: dict[str, Any]) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from small_games import Broken, Cournot, Pursuit, cournot, cournot_answer
 
-from solver import BestResponse, Status, solve, sweep
+from solver import AbstractGame, BestResponse, Box, Status, solve, sweep
 
 PRICES, FIRST_COSTS = np.linspace(50.0, 120.0, 5), np.array([5.0, 10.0, 20.0])
 
