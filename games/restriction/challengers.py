@@ -42,10 +42,15 @@ def opening(p: Parameters, m: Market) -> Stage:
 def respond(stage: Stage, args: tuple[Parameters, Market]) -> Stage:
     """One round: a Newton step of all prices, then the best effort and the choice among strategies at these prices."""
     p, m = args
-    mix = stage.mix
-    prices = SYSTEMS[p.demand].price_step(p, m, mix, stage.effort, stage.prices)
-    books = accounts(p, m, mix, stage.effort, prices)
+    effort = _possible(m, stage.effort)
+    prices = SYSTEMS[p.demand].price_step(p, m, stage.mix, effort, stage.prices)
+    books = accounts(p, m, stage.mix, effort, prices)
     return Stage(books.payoff / p.sigma, books.best_effort, prices)
+
+
+def _possible(m: Market, effort: Array) -> Array:
+    """An extrapolated effort may be so large that types overflow."""
+    return jnp.clip(effort, 0, m.effort_bound)
 
 
 def _escape(p: Parameters, then: Callable) -> Callable | None:
@@ -122,9 +127,9 @@ def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_step
 
     def held(stage: Stage, args) -> Stage:
         p, m, mix = args
-        prices = SYSTEMS[p.demand].price_step(p, m, mix, stage.effort, stage.prices)
-        effort = accounts(p, m, mix, stage.effort, prices).best_effort
-        return Stage(stage.logits, effort, prices)
+        effort = _possible(m, stage.effort)
+        prices = SYSTEMS[p.demand].price_step(p, m, mix, effort, stage.prices)
+        return Stage(stage.logits, accounts(p, m, mix, effort, prices).best_effort, prices)
 
     return fixed_point(
         held,

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import lambertw, softmax
 
 from games.restriction import RestrictionGame
-from games.restriction.challengers import solve_stage, solve_stages
+from games.restriction.challengers import solve_held, solve_stage, solve_stages
 from games.restriction.demand import market, types
 from games.restriction.effort import effort_deviation
 from games.restriction.frontier import _books, play_at_mix
@@ -334,3 +334,15 @@ def test_the_regret_of_effort(optimum):
     assert_close(np.where(told, regret, 0), np.where(told, gain, 0), 0.02)
     beaten = (gain > 1e-6).any(axis=0).sum()
     assert beaten <= 1 if optimum == "global" else beaten > 5  # one draw has no equilibrium in efforts
+
+
+def test_extrapolated_efforts_stay_possible():
+    """A realised market in which acceleration asked for an effort so large that every type overflowed."""
+    p = RestrictionGame(**world(draw_worlds(78, seed=2026), 77)).parameters
+    mix = jnp.eye(3)[jnp.array([0, 0, 0, 1])]
+    found = held(p, market(p, jnp.full((3, 1), 0.75), jnp.ones(())), mix)
+    assert found.converged
+    assert 0.2 < float(found.value.effort[3]) < 0.3
+
+
+held = eqx.filter_jit(solve_held)
