@@ -28,7 +28,7 @@ SLAB = 8  # chunks of one call
 COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
 COARSE_STEPS, FINE_STEPS = 48, 16  # of a block, at most: what float32 cannot settle goes on in double
 LEFT = 1 / 4  # share of a block's lanes that may still run when it stops
-SMALL = 16  # lanes below which a block runs to its end
+SMALL = 16  # lanes of the blocks of the last few, which run to their end
 # sums in XLA's own loops: handing them to a library of kernels (YNNPACK) cost half of a float32 step
 OWN_LOOPS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
@@ -63,20 +63,23 @@ def fixed_points(
     if len(counts) != 1 or 0 in counts:
         raise ValueError(f"args has arrays with {counts} lanes: give every array the same last axis, not empty")
     total = counts.pop()
-    chunk = min(chunk, max(SMALL, 1 << max(total - 1, 0).bit_length()))
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
-    nothing = _opened(_take(args, np.zeros(SLAB * chunk, int)), start=start, memory=memory, accelerate=accelerate)
-    work = _Work(function, start, memory, accelerate, chunk, *limits, nothing)
+    work = _Work(function, start, memory, accelerate, *limits)
 
     waiting, state = np.arange(total), None
     out: Any = None
-    threads = os.cpu_count() or 1
+    devices = jax.local_devices()
+    threads = max(os.cpu_count() or 1, len(devices))
     with ThreadPoolExecutor(threads) as pool:
         while waiting.size:
-            size = min(SLAB * chunk, -(-waiting.size // (threads * chunk)) * chunk)
+            lanes = chunk if waiting.size > threads * SMALL else SMALL
+            size = min(SLAB * lanes, -(-waiting.size // (threads * lanes)) * lanes)
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
-            run = partial(_run, work, args, waiting, state)
-            done = [run(parts[0]), *pool.map(run, parts[1:])] if out is None else list(pool.map(run, parts))
+            run = partial(_run, work, args, waiting, state, lanes)
+            where = [devices[k % len(devices)] for k in range(len(parts))]
+            # the first call alone compiles; after it they take turns
+            first = [run(parts[0], where[0])] if out is None else []
+            done = [*first, *pool.map(run, parts[len(first) :], where[len(first) :])]
             if out is None:
                 out = jax.tree.map(lambda x: np.empty((*x.shape[:-1], total), x.dtype), done[0][0])
             for at, (found, _, _) in zip(parts, done, strict=True):
@@ -93,23 +96,22 @@ class _Work(NamedTuple):
     start: Callable
     memory: int
     accelerate: Callable
-    chunk: int
     tolerance: Array
     max_steps: Array
-    nothing: Any  # a state of the right shapes, for a first round
 
 
-def _run(work: _Work, args: Any, waiting: np.ndarray, state: Any, at: slice) -> tuple[FixedPoint, np.ndarray, Any]:
+def _run(
+    work: _Work, args: Any, waiting: np.ndarray, state: Any, chunk: int, at: slice, device: jax.Device
+) -> tuple[FixedPoint, np.ndarray, Any]:
     """Solve some of the waiting lanes: what was found, the lanes still running, and their state."""
     lanes = waiting[at]
-    fill = np.resize(np.arange(len(lanes)), SLAB * work.chunk)
+    fill = np.resize(np.arange(len(lanes)), SLAB * chunk)
     part = _take(args, lanes[fill])
-    static = dict(function=work.function, start=work.start, memory=work.memory, accelerate=work.accelerate)
-    given = work.nothing if state is None else _take(_take(state, at), fill)
-    count = -(-len(lanes) // work.chunk)
-    new, found, left = _blocks()(
-        part, given, state is None, count, work.tolerance, work.max_steps, chunk=work.chunk, **static
-    )
+    static = dict(accelerate=work.accelerate, function=work.function, chunk=chunk)
+    count = -(-len(lanes) // chunk)
+    with jax.default_device(device):
+        given = _take(_take(state, at), fill) if state else _opened(part, work.start, work.memory, work.accelerate)
+        new, found, left = _blocks()(part, given, count, work.tolerance, work.max_steps, **static)
     left = np.flatnonzero(np.asarray(left)[: len(lanes)])
     return jax.tree.map(np.asarray, found), lanes[left], _take(jax.tree.map(np.asarray, new), left)
 
@@ -125,26 +127,24 @@ def _put(out: Any, lanes: np.ndarray, found: Any) -> None:
         whole[..., lanes] = part[..., : len(lanes)]
 
 
-@partial(jax.jit, static_argnames=("start", "memory", "accelerate"))
-def _opened(args, *, start, memory, accelerate) -> _State:
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _opened(args, start, memory, accelerate) -> _State:
     return _begin(start(args), memory, accelerate, 1)
 
 
 @cache
 def _blocks():
-    static = ("function", "start", "memory", "accelerate", "chunk")
+    static = ("function", "accelerate", "chunk")
     return jax.jit(_all_blocks, static_argnames=static, compiler_options=compiler_options(OWN_LOOPS))
 
 
-def _all_blocks(args, state, fresh, count, tolerance, max_steps, *, chunk, start, memory, accelerate, function):
+def _all_blocks(args, state, count, tolerance, max_steps, *, chunk, accelerate, function):
     """Blocks one after another, ``count`` of them: the state, what was found, and which lanes still run."""
 
     def block(i, out):
         cut = partial(jax.lax.dynamic_slice_in_dim, start_index=i * chunk, slice_size=chunk, axis=-1)
         own = jax.tree.map(cut, args)
-        opened = _begin(start(own), memory, accelerate, 1)
-        given = jax.tree.map(lambda new, old: jnp.where(fresh, new, cut(old)), opened, state)
-        done = _block(function, own, given, tolerance, max_steps, accelerate)
+        done = _block(function, own, jax.tree.map(cut, state), tolerance, max_steps, accelerate)
         paste = partial(jax.lax.dynamic_update_slice_in_dim, start_index=i * chunk, axis=-1)
         return jax.tree.map(paste, out, done)
 

@@ -58,52 +58,70 @@ def best_response(game: AbstractGame, profile: Profile, player: int) -> Array:
 def certify_profile(game: AbstractGame, profile: Profile) -> tuple[Array, Array, Certificate]:
     """The payoffs and the regret (players,), and what the regret rests on."""
     found = best_deviations(game, profile)
+    return found.payoffs, found.gain, certificate_of(game, found)
+
+
+def certificate_of(game: AbstractGame, found: Deviation) -> Certificate:
     spaces = game.actions()
     if isinstance(game, NormalForm):  # the whole table's range: where all actions are equally good, theirs is 0
         table = game.payoff_array.reshape(len(spaces), -1)
-        certificate = Certificate("exact", 0, found.gain.max(), table.max(axis=1) - table.min(axis=1))
-        return found.payoffs, found.gain, certificate
+        return Certificate("exact", 0, found.gain.max(), table.max(axis=1) - table.min(axis=1))
     if all(isinstance(space, Simplex) for space in spaces):
         kind, nodes = "exact", 0
     else:
         kind = "local" if any(isinstance(s, Box) and s.size > 1 for s in spaces) else "interpolated"
         nodes = 2 * NODES
-    return found.payoffs, found.gain, Certificate(kind, nodes, (found.gain + found.error).max(), found.payoff_range)
+    return Certificate(kind, nodes, (found.gain + found.error).max(), found.payoff_range)
 
 
 def best_deviations(game: AbstractGame, profile: Profile) -> Deviation:
     """The search described above, for all players in one batch, so that payoffs are traced twice and no more."""
-    spaces, table = game.actions(), pad(profile)
-    lines = max(_num_lines(space) for space in spaces)
+    players = jnp.arange(len(profile))
+
+    def values(deviations: Array) -> Array:
+        return jax.vmap(lambda i, d: game.deviation_payoffs(profile, i, d))(players, deviations)
+
+    first = first_deviations(game, profile)
+    seen = values(first)
+    if not _most_lines(game):
+        return compared(first, seen, jnp.zeros_like(seen[:, 0]))
+    second, error = second_deviations(game, profile, seen)
+    points = jnp.concatenate([first, second], axis=1)
+    return compared(points, jnp.concatenate([seen, values(second)], axis=1), error)
+
+
+def first_deviations(game: AbstractGame, profile: Profile) -> Array:
+    """Where each player is looked at first (players, deviations, width): its own strategy, then actions or nodes."""
+    spaces, table, lines = game.actions(), pad(profile), _most_lines(game)
     count = max(_num_first(space, lines) for space in spaces)
     rows = [_first(s, x, table.shape[1]) for s, x in zip(spaces, profile, strict=True)]
-    first = jnp.stack([_fill(jnp.concatenate([table[i : i + 1], r]), count + 1) for i, r in enumerate(rows)])
-    players = jnp.arange(len(spaces))
-    values = jax.vmap(lambda i, d: game.deviation_payoffs(profile, i, d))(players, first)
-    own = values[:, 0]
-    if not lines:
-        return _best(table, own, first, values, jnp.zeros_like(own))
+    return jnp.stack([_fill(jnp.concatenate([table[i : i + 1], r]), count + 1) for i, r in enumerate(rows)])
 
+
+def second_deviations(game: AbstractGame, profile: Profile, values: Array) -> tuple[Array, Array]:
+    """The interpolants' maxima, given the values (players, deviations) at the first ones, and the errors that matter."""
+    table, lines = pad(profile), _most_lines(game)
     peaks, errors = [], []
-    for i, (space, strategy) in enumerate(zip(spaces, profile, strict=True)):
-        peak, error = table[i : i + 1], jnp.zeros_like(own[i])
+    for i, (space, strategy) in enumerate(zip(game.actions(), profile, strict=True)):
+        peak, error = table[i : i + 1], jnp.zeros_like(values[i, 0])
         if isinstance(space, Box):
             seen = values[i, 1 : 1 + _num_lines(space) * 2 * NODES]
             peak, error = _peaks(space, strategy, seen, values[i].max(), table.shape[1])
         peaks.append(_fill(peak, 2 * lines))
         errors.append(error)
-    second = jnp.stack(peaks)
-    more = jax.vmap(lambda i, d: game.deviation_payoffs(profile, i, d))(players, second)
-    points, values = jnp.concatenate([first, second], axis=1), jnp.concatenate([values, more], axis=1)
-    return _best(table, own, points, values, jnp.stack(errors))
+    return jnp.stack(peaks), jnp.stack(errors)
 
 
-def _best(table: Array, own: Array, points: Array, values: Array, error: Array) -> Deviation:
-    best, top = values.argmax(axis=1), values.max(axis=1)
-    better = top > own
-    strategy = jnp.where(better[:, None], points[jnp.arange(len(own)), best], table)
+def compared(points: Array, values: Array, error: Array) -> Deviation:
+    """The best of all deviations looked at; the first is the player's own strategy."""
+    own, best, top = values[:, 0], values.argmax(axis=1), values.max(axis=1)
+    strategy = points[jnp.arange(len(own)), jnp.where(top > own, best, 0)]
     gain = jnp.where(jnp.isfinite(values).all(axis=1), jnp.maximum(top - own, 0), jnp.nan)
     return Deviation(strategy, gain, error, top - values.min(axis=1), own)
+
+
+def _most_lines(game: AbstractGame) -> int:
+    return max(_num_lines(space) for space in game.actions())
 
 
 def _num_lines(space) -> int:

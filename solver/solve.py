@@ -11,7 +11,7 @@ from jax.core import Tracer
 
 from solver.algorithms.best_response import BestResponse
 from solver.game import AbstractGame, Profile, checked_profile, midpoint
-from solver.regret import certify_profile
+from solver.regret import Deviation, certificate_of, certify_profile
 from solver.solution import Solution, Status
 
 NOISE = 16  # units in the last place of a payoff that a measured regret cannot be told from
@@ -111,25 +111,25 @@ def finish(game, algorithm, state, tolerance) -> Solution:
     """
     profile = algorithm.profile(game, state)
     certify = getattr(algorithm, "certify", certify_profile)
-    payoffs, regret, certificate = certify(game, profile)
+    ended = algorithm.terminated(state, tolerance), state.num_steps, state.cycle
+    return _named(profile, certify(game, profile), *ended, tolerance)
+
+
+def concluded(game, profile: Profile, found: Deviation, settled, num_steps, cycle, tolerance) -> Solution:
+    """As :func:`finish`, given the best deviations found."""
+    measured = found.payoffs, found.gain, certificate_of(game, found)
+    return _named(profile, measured, settled, num_steps, cycle, tolerance)
+
+
+def _named(profile, measured, settled, num_steps, cycle, tolerance) -> Solution:
+    payoffs, regret, certificate = measured
     within = _within(payoffs, regret, certificate, tolerance)
     finite = jnp.isfinite(payoffs).all() & jnp.isfinite(regret).all()
-    settled = algorithm.terminated(state, tolerance)
-    status = jnp.where(
-        ~finite,
-        int(Status.non_finite),
-        jnp.where(
-            within,
-            int(Status.converged),
-            jnp.where(
-                state.cycle > 0,
-                int(Status.cycle),
-                jnp.where(settled, int(Status.uncertified), int(Status.max_steps)),
-            ),
-        ),
-    )
-    cycle = jnp.where(status == int(Status.cycle), state.cycle, 0)
-    return Solution(profile, payoffs, regret, regret.max(), status, state.num_steps, certificate, cycle)
+    ended = jnp.where(settled, int(Status.uncertified), int(Status.max_steps))
+    status = jnp.where(within, int(Status.converged), jnp.where(cycle > 0, int(Status.cycle), ended))
+    status = jnp.where(finite, status, int(Status.non_finite))
+    cycle = jnp.where(status == int(Status.cycle), cycle, 0)
+    return Solution(profile, payoffs, regret, regret.max(), status, num_steps, certificate, cycle)
 
 
 def judge(game: AbstractGame, profile: Profile) -> Solution:

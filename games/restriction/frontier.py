@@ -225,29 +225,48 @@ def outcome(p: Parameters, restriction: Array, m: Market, stage: _Stagewise, gam
 
 def _speed(at, relative_return, appropriability: Array):
     """The root γ of 1 + ε_γ (relative return - 1) next to 1, whether it was met, and the play there; one trace of it."""
-    tolerance, accepted = (1e-10, 1e-7) if jnp.result_type(float) == jnp.float64 else (1e-5, 1e-4)
 
     def running(s):
-        _, gap, _, _, steps, _ = s
-        return (steps == 0) | ((jnp.abs(gap) > tolerance) & (steps < ROOT_STEPS))
+        _, gap, _, last_gap, steps, _ = s
+        return (steps == 0) | (speed_unsettled(gap, last_gap) & (steps < ROOT_STEPS))
 
     def step(s):
         gamma, gap, last, last_gap, steps, _ = s
-        # where the right side rises in γ a plain step never passes the nearest root; a secant step may only shorten it,
-        # or lengthen it threefold
-        slope = (gap - last_gap) / jnp.where(gamma != last, gamma - last, 1.0)
-        secant = jnp.where(slope < 0, -1 / jnp.where(slope < 0, slope, -1.0), 1.0)
-        ratio = jnp.where(steps > 1, jnp.clip(secant, 0.2, 3.0), 1.0)
-        new = jnp.where(steps > 0, jnp.maximum(gamma + ratio * gap, 1e-3), 1.0)
+        new = next_speed(gamma, gap, last, last_gap, steps)
         play = at(new)
         new_gap = appropriability * (relative_return(play) - 1) + 1 - new
         return new, new_gap, gamma, gap, steps + 1, play
 
     one = jnp.ones_like(appropriability)
     empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(lambda: at(one)))
-    start = (one, jnp.zeros_like(one), one, jnp.zeros_like(one), jnp.zeros((), jnp.int32), empty)
+    unknown = jnp.full_like(one, jnp.inf)
+    start = (one, unknown, one, unknown, jnp.zeros((), jnp.int32), empty)
     final = jax.lax.while_loop(running, step, start)
-    return final[0], jnp.abs(final[1]) <= accepted, final[-1]
+    return final[0], speed_met(final[1]), final[-1]
+
+
+def next_speed(gamma, gap, last, last_gap, steps) -> Array:
+    """From γ and the last one, with their gaps (right side minus left), after ``steps`` of them; at first 1.
+
+    Where the right side rises in γ a plain step never passes the nearest root; a secant step may only shorten it, or
+    lengthen it threefold.
+    """
+    xp = gap.__array_namespace__()
+    slope = (gap - last_gap) / xp.where(gamma != last, gamma - last, 1.0)
+    secant = xp.where(slope < 0, -1 / xp.where(slope < 0, slope, -1.0), 1.0)
+    ratio = xp.where(steps > 1, xp.clip(secant, 0.2, 3.0), 1.0)
+    return xp.where(steps > 0, xp.maximum(gamma + ratio * gap, 1e-3), 1.0)
+
+
+def speed_met(gap) -> Array:
+    """Whether a gap in γ is accepted."""
+    return abs(gap) <= (1e-7 if jnp.result_type(float) == jnp.float64 else 1e-4)
+
+
+def speed_unsettled(gap, last_gap) -> Array:
+    """Whether a smaller gap in γ is sought: not where it no longer shrinks, as far as a slow stage lets it."""
+    small = abs(gap) <= (1e-10 if jnp.result_type(float) == jnp.float64 else 1e-5)
+    return ~small & ~(speed_met(gap) & (abs(gap) > 0.1 * abs(last_gap)))
 
 
 @jax.jit

@@ -85,6 +85,12 @@ class RestrictionGame(LeaderFollower):
         held = play_at_mix(self.parameters, jnp.stack(deviated), expected.mix, exact=self.mode == "exact")
         return self.leader_payoffs(deviated, held)
 
+    def payoffs_in_batches(self):
+        """What solves the stages of many games together (see :mod:`solver.sweep.batches`), or None."""
+        from games.restriction.many import Worlds
+
+        return Worlds if (self.mode, self.timing) == ("fast", "observed") else None
+
     def replace(self, **changes: Any) -> "RestrictionGame":
         """The same game with some parameters changed."""
         p = self.parameters

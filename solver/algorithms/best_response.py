@@ -49,11 +49,15 @@ class BestResponse(eqx.Module):
     def step(self, game: AbstractGame, state: "State", tolerance: Array) -> "State":
         spaces = game.actions()
         sizes = [space.size for space in spaces]
+        inner = inner_tolerance(state, tolerance)
+        replies = _replies(game, spaces, sizes, state.table, inner, self.order == "sequential", self.damping)
+        return self.moved(game, state, replies, tolerance)
+
+    def moved(self, game: AbstractGame, state: "State", replies: Array, tolerance: Array) -> "State":
+        """The state after ``replies`` (players, width) to its table."""
+        spaces, inner = game.actions(), inner_tolerance(state, tolerance)
         low, high = _bounds(spaces, state.table)
         width = jnp.where(high > low, high - low, 1)
-        inner = jnp.clip(1e-2 * state.move**2, tolerance / 4, 1e-3)
-        replies = _replies(game, spaces, sizes, state.table, inner, self.order == "sequential", self.damping)
-
         f = ((replies - state.table) / width).ravel()
         move = jnp.abs(f).max()
         g = replies.ravel()
@@ -102,6 +106,11 @@ class State(eqx.Module):
     num_steps: Array
     cycle: Array  # its length, 0 if none was found
     calm: Array
+
+
+def inner_tolerance(state: State, tolerance: Array) -> Array:
+    """How exact a reply need be, relative to the payoff's range."""
+    return jnp.clip(1e-2 * state.move**2, tolerance / 4, 1e-3)
 
 
 def _calm(move: Array, last: Array, tolerance: Array) -> Array:

@@ -34,7 +34,7 @@ class Maximum(NamedTuple):
     num_evaluations: Array
 
 
-class _Search(NamedTuple):
+class Search(NamedTuple):
     low: Array  # (PIECES,)
     high: Array
     bound: Array  # -inf where there is no piece
@@ -50,9 +50,18 @@ def line_maximum(function: Callable[[Array], Array], guess: Array, tolerance: Ar
 
     ``tolerance`` is relative to the range of the values seen. ``guess`` is evaluated too and kept if nothing beats it.
     """
+    start = opened(guess)
+    final = jax.lax.while_loop(lambda s: unfinished(s, tolerance), lambda s: told(s, function(asked(s))), start)
+    error = jnp.maximum(final.bound.max() - final.best, 0)
+    # the last interpolant's maximum, or the best point seen if that is higher
+    return Maximum(final.candidate, final.best, error, final.rounds * (2 * NODES + 1))
+
+
+def opened(guess: Array) -> Search:
+    """A search that knows nothing yet. Those who hold the function themselves go on with ``asked`` and ``told``."""
     dtype = guess.dtype
     none = jnp.full(PIECES, -jnp.inf, dtype)
-    start = _Search(
+    return Search(
         low=jnp.zeros(PIECES, dtype),
         high=jnp.zeros(PIECES, dtype).at[0].set(1.0),
         bound=none.at[0].set(jnp.inf),
@@ -63,27 +72,33 @@ def line_maximum(function: Callable[[Array], Array], guess: Array, tolerance: Ar
         rounds=jnp.asarray(0, jnp.int32),
     )
 
-    def unfinished(s: _Search) -> Array:
-        room = jnp.maximum(s.best - s.bottom, 0) * tolerance
-        return (s.rounds < ROUNDS) & ((s.rounds == 0) | (s.bound.max() > s.best + room))
 
-    final = jax.lax.while_loop(unfinished, lambda s: _split(function, s), start)
-    error = jnp.maximum(final.bound.max() - final.best, 0)
-    # the last interpolant's maximum, or the best point seen if that is higher
-    return Maximum(final.candidate, final.best, error, final.rounds * (2 * NODES + 1))
+def unfinished(s: Search, tolerance: Array) -> Array:
+    room = jnp.maximum(s.best - s.bottom, 0) * tolerance
+    return (s.rounds < ROUNDS) & ((s.rounds == 0) | (s.bound.max() > s.best + room))
 
 
-def _split(function: Callable[[Array], Array], s: _Search) -> _Search:
+def asked(s: Search) -> Array:
+    """The points (K,) whose values come next: the candidate, and the nodes of the worst piece's halves."""
+    low, middle, high = _cut(s)
+    ends = jnp.stack([low, middle]), jnp.stack([middle, high])
+    points = ends[0][:, None] + (ends[1] - ends[0])[:, None] * (jnp.asarray(_U, low.dtype) + 1) / 2
+    return jnp.concatenate([s.candidate[None], points.reshape(-1)])
+
+
+def _cut(s: Search) -> tuple[Array, Array, Array]:
     worst = s.bound.argmax()
     low, high = s.low[worst], s.high[worst]
     # the first cut is at the guess: at an equilibrium's kinks the best reply is where they are
     first = (s.rounds == 0) & (s.candidate > 0.02) & (s.candidate < 0.98)
-    middle = jnp.where(first, s.candidate, (low + high) / 2)
-    ends = jnp.stack([low, middle]), jnp.stack([middle, high])
-    points = ends[0][:, None] + (ends[1] - ends[0])[:, None] * (jnp.asarray(_U, low.dtype) + 1) / 2
-    points = jnp.concatenate([s.candidate[None], points.reshape(-1)])
-    values = function(points)
+    return low, jnp.where(first, s.candidate, (low + high) / 2), high
 
+
+def told(s: Search, values: Array) -> Search:
+    """The search after the values at the points it asked for."""
+    points, worst = asked(s), s.bound.argmax()
+    low, middle, high = _cut(s)
+    ends = jnp.stack([low, middle]), jnp.stack([middle, high])
     top = jnp.nanargmax(jnp.where(jnp.isfinite(values), values, -jnp.inf))
     better = values[top] > s.best
     best, at = jnp.where(better, values[top], s.best), jnp.where(better, points[top], s.at)
@@ -94,7 +109,7 @@ def _split(function: Callable[[Array], Array], s: _Search) -> _Search:
     high_ = s.high.at[worst].set(middle).at[free].set(high)
     low_ = s.low.at[free].set(middle)
     promising = height.argmax()
-    return _Search(
+    return Search(
         low=low_,
         high=high_,
         bound=bound,

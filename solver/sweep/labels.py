@@ -51,7 +51,7 @@ def affordable(problem: Problem, point: tuple[float, ...]) -> int:
     game = problem.game(point)
     profile = tuple(space.midpoint() for space in game.actions())
     payoffs = eqx.filter_make_jaxpr(lambda g, p: g.payoffs(p))(game, profile)[0]
-    lane = _bytes(payoffs.jaxpr) * DEVIATIONS * len(game.players)
+    lane = _bytes(payoffs.jaxpr) * (1 if problem.in_batches else DEVIATIONS * len(game.players))
     return int(min(MOST, max(8, 1 << (MEMORY // max(1, lane)).bit_length() >> 1)))
 
 
@@ -72,6 +72,8 @@ def shapes_of(problem: Problem, width: int) -> Row:
     lanes = lanes_for(width, width, mesh)
     values = tuple(jax.ShapeDtypeStruct((lanes,), jnp.result_type(float)) for _ in problem.names)
     which = jax.ShapeDtypeStruct((lanes,), jnp.result_type(int))
+    if problem.in_batches:
+        return eqx.filter_eval_shape(over_lanes, "blank", problem, mesh, (values, which))
     state, _ = eqx.filter_eval_shape(over_lanes, "begin", problem, mesh, (values, which))
     return eqx.filter_eval_shape(over_lanes, "end", problem, mesh, (values, which, state))
 

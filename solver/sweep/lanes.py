@@ -16,8 +16,10 @@ from jax.sharding import Mesh, PartitionSpec
 
 from solver.algorithms.best_response import _bounds
 from solver.game import AbstractGame, Profile, pad
+from solver.regret import Deviation
 from solver.solution import Solution
-from solver.solve import advance, finish, starting_profile
+from solver.solve import advance, concluded, finish, starting_profile
+from solver.sweep.batches import Batches, solve_in_batches
 
 FEWEST = 8  # lanes of a device: fewer would save less than their compilation costs
 
@@ -33,6 +35,7 @@ class Problem(eqx.Module):
     starts: Profile | None
     tolerance: Array
     max_steps: Array
+    in_batches: bool = eqx.field(static=True, default=False)
 
     @property
     def num_starts(self) -> int:
@@ -60,9 +63,23 @@ class Problem(eqx.Module):
         return self.algorithm.terminated(state, self.tolerance) | (state.num_steps >= self.max_steps)
 
     def end(self, values, which, state) -> "Row":
+        return self.report(values, which, finish(self.game(values), self.algorithm, state, self.tolerance))
+
+    def opening(self, values, which) -> tuple[AbstractGame, Array]:
+        """The game and the profile it starts from (player, width)."""
+        return self.game(values), self.begin(values, which)[0].table
+
+    def blank(self, values, which) -> "Row":
+        """A row as :meth:`report` gives it, without solving anything."""
+        game, table = self.opening(values, which)
+        profile, zero = tuple(table), jnp.zeros(len(game.players), table.dtype)
+        found, count = Deviation(table, zero, zero, zero, zero), jnp.asarray(0, jnp.int32)
+        solution = concluded(game, profile, found, jnp.asarray(True), count, count, self.tolerance)
+        return self.report(values, which, solution)
+
+    def report(self, values, which, solution) -> "Row":
         del which
         game = self.game(values)
-        solution = finish(game, self.algorithm, state, self.tolerance)
         outputs = {} if self.outputs is None else dict(self.outputs(game, solution.strategies))
         full = {name: v if isinstance(v, tuple) else (None, v) for name, v in outputs.items()}
         row = {name: getattr(solution, name) for name in ("payoffs", "regret", "max_regret", "status", "num_steps")}
@@ -147,6 +164,15 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -
             here = np.arange(first, min(first + width, total))
             yield here, _filled(here, lanes_for(len(here), width, mesh))
 
+    def rows(method, states):
+        found = _joined([_cut(run(method, at, states), len(here)) for here, at in tiles()])
+        return {name: x.reshape(starts, num, *x.shape[1:]) for name, x in found.values.items()}
+
+    if problem.in_batches:
+        games, tables = _joined([_cut(run("opening", at), len(here)) for here, at in tiles()])
+        solution = solve_in_batches(Batches(games), tables[:, :, 0], problem.tolerance, int(problem.max_steps))
+        return rows("report", solution)
+
     states, ended = _joined([_cut(run("begin", at), len(here)) for here, at in tiles()])
     waiting, at, turn = list(np.flatnonzero(~ended)[::-1]), np.arange(0), 0
     active = np.arange(0)
@@ -159,8 +185,7 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -
         state, stopped = run("block", at, states, shared=(steps,))
         _scatter(states, active, state)
         active, turn = active[~np.asarray(stopped)[: len(active)]], turn + 1
-    rows = [_cut(run("end", at, states), len(here)) for here, at in tiles()]
-    return {name: x.reshape(starts, num, *x.shape[1:]) for name, x in _joined(rows).values.items()}
+    return rows("end", states)
 
 
 def lanes_for(count: int, width: int, mesh: Mesh | None) -> int:

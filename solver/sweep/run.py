@@ -16,6 +16,7 @@ from solver.algorithms.best_response import BestResponse
 from solver.game import AbstractGame, Profile, checked_profile
 from solver.solution import Solution, Status
 from solver.solve import checked_tolerance
+from solver.sweep.batches import come_in_batches
 from solver.sweep.grid import Layout, checked_grid, layout
 from solver.sweep.labels import Schema, affordable, dataset, schema, selected, shapes_of
 from solver.sweep.lanes import Problem, solve_points, widest
@@ -70,15 +71,17 @@ def sweep(
     """
     began = time.perf_counter()
     axes = checked_grid(grid)
+    algorithm = BestResponse() if algorithm is None else algorithm
     problem = Problem(
         make_game=make_game,
         names=tuple(axes),
-        algorithm=BestResponse() if algorithm is None else algorithm,
+        algorithm=algorithm,
         outputs=outputs,
         score=None if selection == "first" else selection,
         starts=_starts(make_game, axes, start, starts),
         tolerance=checked_tolerance(tolerance),
         max_steps=jnp.asarray(max_steps),
+        in_batches=come_in_batches(make_game(**{name: v[0] for name, v in axes.items()}), algorithm),
     )
     same = identity(problem, axes, selection)
     width = affordable(problem, tuple(v[0] for v in axes.values())) * jax.local_device_count()

@@ -1,0 +1,115 @@
+"""Incumbents' payoffs at many profiles of many worlds: the same play as in ``frontier``, its stages solved in batches.
+
+The host decides which stages are still to be solved, so none of this can be traced or differentiated.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from games.restriction.challengers import solve_stages
+from games.restriction.demand import Market, market
+from games.restriction.frontier import ROOT_STEPS, expected, next_speed, outcome, speed_met, speed_unsettled
+from games.restriction.parameters import Parameters
+from solver.fixed_point import FixedPoint
+
+BLOCK = 16384  # profiles at a time
+PIECES = 128, 2048  # profiles of one call: two sizes to compile
+
+
+class Worlds:
+    """The payoffs of a stack of :class:`RestrictionGame` (every array leads with the game) at many profiles."""
+
+    def __init__(self, games: Any):
+        self.parameters: Parameters = jax.tree.map(lambda x: np.moveaxis(np.asarray(x), 0, -1), games.parameters)
+        num = self.parameters.appropriability.shape[-1]
+        self.base = np.ones(num)  # MR(0), where the frontier's speed depends on it
+        moving = np.flatnonzero(self.parameters.appropriability)
+        if moving.size:
+            p = self.parameters
+            rest = np.zeros((len(p.incumbents), p.channel_effect.shape[0], moving.size))
+            self.base[moving] = _stages(_take(p, moving), rest, np.ones(moving.size)).return_
+
+    def __call__(self, which: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+        """The payoffs (profile, incumbent) of the worlds ``which`` (profile,) at ``profiles`` (profile, incumbent, channel)."""
+        out = np.empty((len(which), profiles.shape[1]))
+        for first in range(0, len(which), BLOCK):
+            at = slice(first, first + BLOCK)
+            restriction = np.moveaxis(profiles[at], 0, -1)
+            out[at] = _payoffs(_take(self.parameters, which[at]), restriction, self.base[which[at]])
+        return out
+
+
+class _Stages(NamedTuple):
+    market: Market
+    solved: FixedPoint
+    return_: np.ndarray  # MR
+
+
+def _payoffs(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> np.ndarray:
+    gamma = np.ones(base.shape)
+    found = _stages(p, restriction, gamma)
+    gap = p.appropriability * (found.return_ / base - 1)
+    last, last_gap = gamma.copy(), np.full_like(gap, np.inf)
+    for steps in range(1, ROOT_STEPS):
+        at = np.flatnonzero(speed_unsettled(gap, last_gap))
+        if not at.size:
+            break
+        new = next_speed(gamma[at], gap[at], last[at], last_gap[at], steps)
+        last[at], last_gap[at], gamma[at] = gamma[at], gap[at], new
+        own = _take(p, at)
+        part = _stages(own, restriction[..., at], new)
+        gap[at] = own.appropriability * (part.return_ / base[at] - 1) + 1 - new
+        _put(found, at, part)
+    return _in_pieces(_profits, p, restriction, found.market, found.solved, gamma, base, speed_met(gap)).T
+
+
+def _stages(p: Parameters, restriction: np.ndarray, gamma: np.ndarray) -> _Stages:
+    m = _in_pieces(_market, p, restriction, gamma)
+    solved = solve_stages(p, m)
+    return _Stages(m, solved, _in_pieces(_return, p, m, solved))
+
+
+_market = jax.jit(market)
+
+
+@jax.jit
+def _return(p: Parameters, m: Market, solved: FixedPoint) -> Array:
+    return jax.vmap(lambda *args: expected(*args).books.return_, -1, -1)(p, m, solved)
+
+
+@jax.jit
+def _profits(p, restriction, m, solved, gamma, base, settled) -> Array:
+    """Ω (incumbent, profile), NaN where the followers are not in equilibrium."""
+
+    def one(p, restriction, m, solved, gamma, base, settled):
+        play = outcome(p, restriction, m, expected(p, m, solved), gamma, base, settled)
+        profit = jnp.where(play.converged, play.incumbent_payoff, jnp.nan)
+        return profit + p.cooperation * (profit.sum() - profit)
+
+    return jax.vmap(one, -1, -1)(p, restriction, m, solved, gamma, base, settled)
+
+
+def _take(tree, at):
+    return jax.tree.map(lambda x: np.take(x, at, axis=-1), tree)
+
+
+def _in_pieces(function, *args):
+    """``function`` of arrays whose lanes are last, a piece at a time; the last piece repeats lanes to its size."""
+    num = args[-1].shape[-1] if isinstance(args[-1], np.ndarray) else args[-1].residual.shape[-1]
+    out, first = [], 0
+    while first < num:
+        size = PIECES[num - first > PIECES[0]]
+        at = np.resize(np.arange(first, min(first + size, num)), size)
+        done = function(*_take(args, at))
+        out.append(jax.tree.map(lambda x, n=min(size, num - first): np.asarray(x)[..., :n], done))
+        first += size
+    return jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1), *out)
+
+
+def _put(whole, at: np.ndarray, part) -> None:
+    for old, new in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
+        old[..., at] = new

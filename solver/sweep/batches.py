@@ -1,0 +1,161 @@
+"""Many games at once whose payoffs are dear and come in batches: best replies and certificates, asked for together.
+
+A game whose payoffs go through an equilibrium of others may offer ``payoffs_in_batches()``: None, or a function that takes a
+stack of such games (arrays lead with the game) to a function of games' indices (K,) and profiles (K, players, size) to
+payoffs (K, players), on the host. Then no game waits for another's equilibrium. Players hold a Box of one dimension.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from solver.algorithms.best_response import BestResponse, _bounds, inner_tolerance
+from solver.algorithms.line_search import asked, opened, told, unfinished
+from solver.game import AbstractGame, pad
+from solver.regret import Deviation, compared, first_deviations, second_deviations
+from solver.solution import Solution
+from solver.solve import concluded
+from solver.spaces import Box
+
+FEWEST = 16
+
+
+class Batches:
+    """A stack of games; ``low`` and ``high`` (game, player) are the ends of the players' sets."""
+
+    def __init__(self, games: Any):
+        self.games = games
+        self._payoffs: Callable[[np.ndarray, np.ndarray], np.ndarray] = games.payoffs_in_batches()(games)
+        self.low, self.high = (np.asarray(x)[:, :, 0] for x in _ends(games))
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    def payoffs(self, at: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+        """Payoffs (game, point, player) of the games ``at`` at ``profiles`` (game, point, player), each asked for once."""
+        num, points, players = profiles.shape
+        keys = np.concatenate([np.repeat(at, points)[:, None].astype(float), profiles.reshape(-1, players)], axis=1)
+        once, inverse = np.unique(keys, axis=0, return_inverse=True)
+        values = self._payoffs(once[:, 0].astype(int), once[:, 1:, None])
+        return values[inverse.ravel()].reshape(num, points, players)
+
+    def deviation_payoffs(self, at: np.ndarray, x: np.ndarray, players: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+        """Payoffs (game, row, point) of the player of each row, ``players`` (row,), at ``deviations`` (game, row, point)."""
+        num, rows, points = deviations.shape
+        profiles = np.broadcast_to(x[:, None, None], (num, rows, points, x.shape[1])).copy()
+        for row, player in enumerate(players):
+            profiles[:, row, :, player] = deviations[:, row]
+        values = self.payoffs(at, profiles.reshape(num, -1, x.shape[1])).reshape(profiles.shape)
+        return np.stack([values[:, row, :, player] for row, player in enumerate(players)], axis=1)
+
+    def certified(self, at: np.ndarray, x: np.ndarray) -> Deviation:
+        """What :func:`solver.regret.best_deviations` finds at x (game, player)."""
+        everyone = np.arange(x.shape[1])
+        profile = tuple(x[:, i, None] for i in everyone)
+        first = self.mapped(_first, at, profile)
+        seen = self.deviation_payoffs(at, x, everyone, first[..., 0])
+        second, error = self.mapped(_second, at, profile, seen)
+        more = self.deviation_payoffs(at, x, everyone, second[..., 0])
+        return self.mapped(_compared, at, np.concatenate([first, second], 2), np.concatenate([seen, more], 2), error)
+
+    def mapped(self, function, at: np.ndarray, *args: Any, shared: tuple = ()) -> Any:
+        """``function(game, *args, *shared)`` for the games ``at``, filled up to few sizes to compile for."""
+        num = len(at)
+        fill = np.resize(np.arange(num), max(FEWEST, 4 ** -(-(num - 1).bit_length() // 2)))
+        own = jax.tree.map(lambda leaf: leaf[at[fill]], self.games)
+        out = function(own, jax.tree.map(lambda leaf: leaf[fill], args), shared)
+        return jax.tree.map(lambda leaf: np.array(leaf)[:num], out)
+
+
+def _over_games(function):
+    return eqx.filter_jit(
+        lambda games, args, shared: eqx.filter_vmap(lambda game, args: function(game, *args, *shared))(games, args)
+    )
+
+
+_ends = eqx.filter_jit(eqx.filter_vmap(lambda game: _bounds(game.actions(), jnp.zeros((len(game.players), 1)))))
+_first = _over_games(first_deviations)
+_second = _over_games(second_deviations)
+_compared = _over_games(lambda game, *args: compared(*args))
+_opened = _over_games(lambda game, guess: opened(guess))
+_asked = _over_games(lambda game, search: asked(search))
+_told = _over_games(lambda game, search, values: told(search, values))
+_unfinished = _over_games(lambda game, search, tolerance: unfinished(search, tolerance))
+_init = _over_games(lambda game, table, algorithm, tolerance: algorithm.init(game, tuple(table), tolerance))
+_inner = _over_games(lambda game, state, tolerance: inner_tolerance(state, tolerance))
+_moved = _over_games(lambda game, state, replies, algorithm, tolerance: algorithm.moved(game, state, replies, tolerance))
+_ended = _over_games(lambda game, state, algorithm, tolerance: algorithm.terminated(state, tolerance))
+_concluded = _over_games(concluded)
+
+
+def come_in_batches(game: AbstractGame, algorithm: Any) -> bool:
+    """Whether games like this one can be solved so, by this algorithm."""
+    offer = getattr(game, "payoffs_in_batches", lambda: None)()
+    lines = all(isinstance(space, Box) and space.size == 1 for space in game.actions())
+    return offer is not None and lines and algorithm == BestResponse()
+
+
+def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: int) -> Solution:
+    """Equilibria from ``start`` (game, player): first by quadratic models, then where these fail by the algorithm itself."""
+    from solver.sweep.quadratic import RADIUS, first_replies, settle
+
+    everyone, num = np.arange(len(games)), len(games)
+    steps, cycle, settled = np.zeros(num, np.int32), np.zeros(num, np.int32), np.ones(num, bool)
+
+    def conclude(at, x):
+        profile = tuple(x[:, i, None] for i in range(x.shape[1]))
+        args = (profile, games.certified(at, x), settled[at], steps[at], cycle[at])
+        return games.mapped(_concluded, at, *args, shared=(tolerance,))
+
+    x = start
+    if max_steps > 0:
+        x, rounds = settle(games, everyone, first_replies(games, everyone, start), RADIUS, float(tolerance))
+        steps += np.minimum(1 + rounds, max_steps)
+    solution = conclude(everyone, x)
+    left = np.flatnonzero((solution.status != 0) & (max_steps > 0))
+    if not left.size:
+        return solution
+    x, steps[left], cycle[left], settled[left] = replied(games, left, start[left], tolerance, max_steps)
+    again = conclude(left, x)
+    for whole, part in zip(jax.tree.leaves(solution), jax.tree.leaves(again), strict=True):
+        whole[left] = part
+    return solution
+
+
+def replied(games: Batches, at: np.ndarray, x: np.ndarray, tolerance, max_steps: int):
+    """:class:`BestResponse` with its payoffs from batches: profile, steps, length of the cycle, whether it ended by itself."""
+    algorithm, shared = BestResponse(), (tolerance,)
+    state = games.mapped(_init, at, x[:, :, None], shared=(algorithm, *shared))
+    ended = games.mapped(_ended, at, state, shared=(algorithm, *shared))
+    while (on := np.flatnonzero(~ended & (state.num_steps < max_steps))).size:
+        own = jax.tree.map(lambda leaf, on=on: leaf[on], state)
+        inner = games.mapped(_inner, at[on], own, shared=shared)
+        table = own.table[:, :, 0].copy()
+        for player in range(table.shape[1]):
+            table[:, player] = _line_maxima(games, at[on], table, player, inner)
+        new = games.mapped(_moved, at[on], own, table[:, :, None], shared=(algorithm, *shared))
+        for whole, part in zip(jax.tree.leaves(state), jax.tree.leaves(new), strict=True):
+            whole[on] = part
+        ended[on] = games.mapped(_ended, at[on], new, shared=(algorithm, *shared))
+    return state.table[:, :, 0], state.num_steps, state.cycle, ended
+
+
+def _line_maxima(games: Batches, at: np.ndarray, x: np.ndarray, player: int, inner: np.ndarray) -> np.ndarray:
+    """The player's best replies to x (game, player), by :mod:`solver.algorithms.line_search`."""
+    low, width = games.low[at, player], (games.high - games.low)[at, player]
+    search = games.mapped(_opened, at, (x[:, player] - low) / np.where(width > 0, width, 1))
+    on = np.arange(len(at))
+    while on.size:
+        own = jax.tree.map(lambda leaf, on=on: leaf[on], search)
+        points = games.mapped(_asked, at[on], own)
+        deviations = (low[on, None] + width[on, None] * points)[:, None]
+        values = games.deviation_payoffs(at[on], x[on], np.array([player]), deviations)[:, 0]
+        own = games.mapped(_told, at[on], own, values)
+        for whole, part in zip(jax.tree.leaves(search), jax.tree.leaves(own), strict=True):
+            whole[on] = part
+        on = on[games.mapped(_unfinished, at[on], own, inner[on])]
+    return low + width * search.candidate

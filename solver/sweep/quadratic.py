@@ -1,0 +1,100 @@
+r"""Equilibria by quadratic models of the payoffs, for many games at once: a quick search that a certificate has to check.
+
+Around a profile x every payoff is modelled from 1 + 2n + n(n - 1)/2 profiles,
+
+.. math:: u_i(x + d) \approx u_i + g_i d_i + \tfrac12 H_{ii} d_i^2 + d_i \sum_{j \ne i} H_{ij} d_j,
+
+and the players reply to each other in the model, within a radius, until the moves settle. Players hold a
+:class:`solver.Box` of one dimension. Where payoffs have kinks this may go astray.
+"""
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from solver.sweep.batches import Batches
+
+NODES, FINE = 9, 129  # of the first replies
+PATIENCE = 12  # rounds
+INNER = 40  # replies in a model
+RADIUS = 0.25  # at first, as a share of a player's set
+
+
+def first_replies(games: Batches, at: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Every player in turn replies to x: the highest of its payoff's Chebyshev interpolant over the whole set."""
+    u = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
+    fine = np.linspace(-1, 1, FINE)
+    curve = chebyshev.chebvander(fine, NODES - 1) @ np.linalg.inv(chebyshev.chebvander(u, NODES - 1))
+    low, width = games.low[at], games.high[at] - games.low[at]
+    x = x.copy()
+    for i in range(x.shape[1]):
+        profiles = np.repeat(x[:, None], NODES, axis=1)
+        profiles[:, :, i] = low[:, i, None] + width[:, i, None] * (u + 1) / 2
+        heights = games.payoffs(at, profiles)[:, :, i] @ curve.T
+        best = fine[np.where(np.isfinite(heights), heights, -np.inf).argmax(axis=1)]
+        x[:, i] = low[:, i] + width[:, i] * (best + 1) / 2
+    return x
+
+
+def settle(games: Batches, at: np.ndarray, x: np.ndarray, radius, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """The profiles (game, player) where moves from x in games ``at`` settle, and the rounds taken.
+
+    A move so small that the regret, of second order, is within tolerance is the last. ``radius`` is in shares of the sets.
+    """
+    finest = 0.4 * tolerance**0.25  # closer nodes would show the payoffs' noise
+    x, rounds = x.copy(), np.zeros(len(at), np.int32)
+    radius = np.broadcast_to(np.asarray(radius, float), x.shape).copy()
+    active, last = np.arange(len(at)), np.full(len(at), np.inf)
+    for _ in range(PATIENCE):
+        if not active.size:
+            break
+        own, low, high = x[active], games.low[at[active]], games.high[at[active]]
+        width = high - low
+        h = np.clip(0.2 * radius[active], finest, 0.05) * width
+        centre = np.clip(own, low + h, high - h)
+        slope, bend = _model(games, at[active], centre, h)
+        reach = radius[active] * width
+        new = _model_replies(own, centre, slope, bend, np.maximum(low, own - reach), np.minimum(high, own + reach))
+        share = np.abs(new - own) / np.where(width > 0, width, 1)
+        move = share.max(axis=1)
+        away = (move >= last)[:, None]
+        radius[active] = np.where(away, radius[active] / 2, np.clip(4 * share, finest, radius[active]))
+        going = np.isfinite(move)
+        x[active[going]] = new[going]
+        rounds[active] += 1
+        going &= move > 0.3 * np.sqrt(tolerance)
+        active, last = active[going], move[going]
+    return x, rounds
+
+
+def _model(games: Batches, at, centre, h) -> tuple[np.ndarray, np.ndarray]:
+    """g (game, player) and H (game, player, player): derivatives of each player's payoff, by differences of h."""
+    n = centre.shape[1]
+    unit, own = np.eye(n), np.arange(n)
+    pairs = [(i, j) for i in range(n) for j in range(i)]
+    shifts = np.stack([np.zeros(n), *unit, *-unit, *(unit[i] + unit[j] for i, j in pairs)])
+    values = games.payoffs(at, centre[:, None] + shifts * h[:, None])
+    here, up, down = values[:, 0], values[:, 1 : n + 1], values[:, n + 1 : 2 * n + 1]
+    h = np.where(h > 0, h, 1.0)
+    slope = (up - down)[:, own, own] / (2 * h)
+    bend = np.zeros((len(at), n, n))
+    bend[:, own, own] = (up[:, own, own] - 2 * here + down[:, own, own]) / h**2
+    for k, (i, j) in enumerate(pairs):
+        cross = (values[:, 2 * n + 1 + k] - up[:, i] - up[:, j] + here) / (h[:, i] * h[:, j])[:, None]
+        bend[:, i, j], bend[:, j, i] = cross[:, i], cross[:, j]
+    return slope, bend
+
+
+def _model_replies(own, centre, slope, bend, floor, ceiling) -> np.ndarray:
+    """Best replies to each other in the model, each between ``floor`` and ``ceiling``."""
+    x = own.copy()
+    for _ in range(INNER):
+        for i in range(x.shape[1]):
+            away = x - centre
+            away[:, i] = 0
+            rise = slope[:, i] + (bend[:, i] * away).sum(axis=1)  # at the centre of i's own strategy
+            curve = bend[:, i, i]
+            top = centre[:, i] - rise / np.where(curve < 0, curve, -1.0)
+            middle = (floor[:, i] + ceiling[:, i]) / 2 - centre[:, i]
+            end = np.where(rise + curve * middle > 0, ceiling[:, i], floor[:, i])
+            x[:, i] = np.clip(np.where(curve < 0, top, end), floor[:, i], ceiling[:, i])
+    return x
