@@ -3,8 +3,8 @@ r"""Regret and best responses, measured on the game itself.
 .. math:: \mathrm{regret}_i(s) = \max_{s_i'} u_i(s_i', s_{-i}) - u_i(s)
 
 Nothing here is shared with an algorithm that looks for equilibria. A player on a Simplex compares all its actions. A
-player on a Box of one dimension is searched on two panels that meet at its strategy, each with Chebyshev nodes, then by
-the payoff at the interpolants' maxima; the interpolation's error, estimated from the decay of its coefficients, goes into
+player on a Box of one dimension is searched on two panels that meet at its strategy, each with Chebyshev nodes, at some
+points close to it (payoffs may have kinks), then by the payoff at the interpolants' maxima; the interpolation's error, estimated from the decay of its coefficients, goes into
 the certificate. A Box of more dimensions is searched so along each coordinate and along the diagonal: "local".
 """
 
@@ -22,6 +22,9 @@ from solver.solution import Certificate
 from solver.spaces import Box, Simplex
 
 NODES = 17  # a panel
+NEAR = 4e-3 * 0.25 ** np.arange(
+    4
+)  # steps to either side, closer than the nodes: an equilibrium may lie at a kink nearby
 FINE = 65  # points at which a panel's interpolant is compared
 
 
@@ -131,7 +134,7 @@ def _num_lines(space) -> int:
 
 
 def _num_first(space, lines: int) -> int:
-    return space.num_actions if isinstance(space, Simplex) else 2 * NODES * lines
+    return space.num_actions if isinstance(space, Simplex) else 2 * (NODES + len(NEAR)) * lines
 
 
 def _panels(position: Array) -> tuple[Array, Array]:
@@ -156,12 +159,15 @@ def _first(space, strategy: Array, width: int) -> Array:
         points = jnp.eye(space.num_actions)
     else:
         nodes = (1 - np.cos(np.pi * np.arange(NODES) / (NODES - 1))) / 2
-        rows = []
+        rows, near = [], []
         for line in range(_num_lines(space)):
             start, direction, position = _line(space, strategy, line)
             low, high = _panels(position)
             t = (low[:, None] + (high - low)[:, None] * nodes).reshape(-1)
             rows.append(start + t[:, None] * direction)
+            t = jnp.clip(position + jnp.asarray(np.concatenate([NEAR, -NEAR]), position.dtype), 0, 1)
+            near.append(start + t[:, None] * direction)
+        rows += near
         points = jnp.concatenate(rows)
     return jnp.pad(points, ((0, 0), (0, width - points.shape[1])))
 

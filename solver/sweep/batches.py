@@ -43,7 +43,9 @@ class Batches:
         values = self._payoffs(once[:, 0].astype(int), once[:, 1:, None])
         return values[inverse.ravel()].reshape(num, points, players)
 
-    def deviation_payoffs(self, at: np.ndarray, x: np.ndarray, players: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    def deviation_payoffs(
+        self, at: np.ndarray, x: np.ndarray, players: np.ndarray, deviations: np.ndarray
+    ) -> np.ndarray:
         """Payoffs (game, row, point) of the player of each row, ``players`` (row,), at ``deviations`` (game, row, point)."""
         num, rows, points = deviations.shape
         profiles = np.broadcast_to(x[:, None, None], (num, rows, points, x.shape[1])).copy()
@@ -87,7 +89,9 @@ _told = _over_games(lambda game, search, values: told(search, values))
 _unfinished = _over_games(lambda game, search, tolerance: unfinished(search, tolerance))
 _init = _over_games(lambda game, table, algorithm, tolerance: algorithm.init(game, tuple(table), tolerance))
 _inner = _over_games(lambda game, state, tolerance: inner_tolerance(state, tolerance))
-_moved = _over_games(lambda game, state, replies, algorithm, tolerance: algorithm.moved(game, state, replies, tolerance))
+_moved = _over_games(
+    lambda game, state, replies, algorithm, tolerance: algorithm.moved(game, state, replies, tolerance)
+)
 _ended = _over_games(lambda game, state, algorithm, tolerance: algorithm.terminated(state, tolerance))
 _concluded = _over_games(concluded)
 
@@ -104,7 +108,7 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
     from solver.sweep.quadratic import RADIUS, first_replies, settle
 
     everyone, num = np.arange(len(games)), len(games)
-    steps, cycle, settled = np.zeros(num, np.int32), np.zeros(num, np.int32), np.ones(num, bool)
+    steps, cycle, settled = np.zeros(num, np.int32), np.zeros(num, np.int32), np.full(num, max_steps > 0)
 
     def conclude(at, x):
         profile = tuple(x[:, i, None] for i in range(x.shape[1]))

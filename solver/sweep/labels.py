@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SAME = 2e-3  # end points nearer than this share of every player's set are one equilibrium
 MEMORY = 1 << 26  # bytes that the lanes solved at a time may take
 MOST = 4096  # lanes at a time: more would gain nothing
-DEVIATIONS = 36  # payoffs of a player that a certificate holds at a time
+DEVIATIONS = 45  # payoffs of a player that a certificate holds at a time
 
 
 @dataclasses.dataclass(frozen=True)
