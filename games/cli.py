@@ -108,6 +108,12 @@ def _sweep(options: argparse.Namespace) -> int:
     if "num_equilibria" in ds:
         print(f"  several equilibria: {float((ds.num_equilibria > 1).mean()):.1%} of the points")
     print(f"  {size:,} points in the store {options.store}, this call {seconds:.1f} s")
+    if chosen.figure_table:
+        from solver.plot.style import save
+
+        target = options.store.with_name(options.store.name.removesuffix(".zarr"))
+        beside = target if target != options.store else target.with_name(f"{target.name}_figure")
+        print(f"  figure: {', '.join(str(path) for path in save(chosen.figure(ds), beside))}")
     return 0
 
 
