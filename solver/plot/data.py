@@ -24,11 +24,12 @@ def variable(
     """
     if isinstance(source, str) and source not in ds.data_vars:
         raise ValueError(f"{argument} = {source!r}: there is no such variable; {near(source, ds.data_vars)}")
-    array = ds[source] if isinstance(source, str) else source(ds) if callable(source) else source
+    array: xarray.DataArray = ds[source] if isinstance(source, str) else source(ds) if callable(source) else source  # type: ignore[assignment]
     more = [str(dim) for dim in array.dims if dim not in dims]
     if len(more) > spare:
+        name = argument if argument == array.name else f"{argument} = {array.name!r}"
         raise ValueError(
-            f"{argument} = {array.name!r} has the further dimensions {', '.join(more)}: draw one as facet, or take one "
+            f"{name} has the further dimensions {', '.join(more)}: draw one as facet, or take one "
             f"value of {'all but one' if spare else 'each'} with select, ds.sel({more[0]}=...)"
         )
     return array
@@ -72,22 +73,22 @@ def categories(ds: "xarray.Dataset", source: Any, dims: tuple[str, ...]) -> Cate
     """
     array = variable(ds, source, "regime", dims, spare=1)
     about = label(array.assign_attrs(units="1"))
-    more = [dim for dim in array.dims if dim not in dims]
+    more = [str(dim) for dim in array.dims if dim not in dims]
     if more:
         names = array[more[0]].values if more[0] in array.coords else np.arange(array.sizes[more[0]])
         known = array.notnull().all(more[0])
         codes = array.fillna(-np.inf).argmax(more[0]).where(known, -1).astype(int)
         about = f"largest {about}"
-    elif "flag_meanings" in array.attrs:
-        names = str(array.attrs["flag_meanings"]).split()
-        values = array.attrs.get("flag_values", range(len(names)))
-        codes = sum((array == v) * (k + 1) for k, v in enumerate(np.atleast_1d(values).tolist())) - 1
     elif array.dtype.kind == "f":
         raise ValueError(f"regime = {array.name!r} is continuous: give labels or whole numbers, or draw it as contour")
     else:
-        names, flat = np.unique(array.values, return_inverse=True)
-        codes = array.copy(data=flat.reshape(array.shape))
-        names = np.where(names, "yes", "no") if array.dtype.kind == "b" else names
+        values = names = np.unique(array.values[certified(ds, array == array, False).values])
+        if "flag_meanings" in array.attrs:
+            names = str(array.attrs["flag_meanings"]).split()
+            values = np.atleast_1d(array.attrs.get("flag_values", range(len(names))))
+        elif array.dtype.kind == "b":
+            names = np.where(names, "yes", "no")
+        codes = sum(((array == v) * (k + 1) for k, v in enumerate(values.tolist())), (array != array) * 1) - 1
     labels = [str(name).replace("_", " ") for name in names]
     if len(labels) > MOST:
         raise ValueError(f"regime = {array.name!r} has {len(labels)} categories: a figure can tell {MOST} apart")

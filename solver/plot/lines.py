@@ -40,20 +40,21 @@ def curves(
     :return: a matplotlib Figure; ``figure.savefig("x.pdf")``.
     :raises ValueError: if a name is unknown, or a variable has more than one further dimension.
     """
+    import xarray
+
     names = [y] if isinstance(y, str) or not isinstance(y, Sequence) else list(y)
     if facet is not None and len(names) > 1:
         raise ValueError(f"facet = {facet!r} with {len(names)} variables y: give one of them")
     dimension(ds, x, "x", 2)
     dims = (x, *(dimension(ds, d, n) for d, n in ((band, "band"), (facet, "facet")) if d is not None))
     ds = ordered(ds, x)
-    arrays = [certified(ds, variable(ds, name, "y", dims, spare=1)).astype(float).load() for name in names]
+    found = [certified(ds, variable(ds, name, "y", dims, spare=1)) for name in names]
+    arrays = [xarray.broadcast(array, ds[x])[0].astype(float).load() for array in found]
     shown, titles = arrays, [""] * len(arrays)
     if facet is not None:
-        shown, titles = (
-            [arrays[0].isel({facet: k}) for k in range(ds.sizes[facet])],
-            [tag(value) for value in ds[facet]],
-        )
-        arrays = arrays * len(shown)
+        titles = [tag(value) for value in ds[facet]]
+        whole = xarray.broadcast(arrays[0], ds[facet])[0]
+        shown, arrays = [whole.isel({facet: k}) for k in range(len(titles))], arrays * len(titles)
     across = axis(ds[x])
     with panels(len(shown), columns) as (figure, axes, room):
         for ax, part, array, title in zip(axes, shown, arrays, titles, strict=True):

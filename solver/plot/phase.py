@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     Source = str | xarray.DataArray | Callable[[xarray.Dataset], xarray.DataArray]
 
-UNCERTIFIED = {"facecolor": "#d0d0d0", "edgecolor": "#808080", "hatch": "....."}
-SEVERAL = {"facecolor": "none", "edgecolor": "#202020", "hatch": "/////"}
+UNCERTIFIED: dict[str, Any] = {"facecolor": "#d0d0d0", "edgecolor": "#808080", "hatch": "....."}
+SEVERAL: dict[str, Any] = {"facecolor": "none", "edgecolor": "#202020", "hatch": "/////"}
 LEVELS = 6
 
 
@@ -33,7 +33,8 @@ def phase_diagram(
 ) -> "Figure":
     """Areas of the plane (x, y) by regime, hatched where ``num_equilibria`` > 1, grey where the status is not converged.
 
-    A point of the sweep colours the cell around it; contour lines run between certified points only.
+    A point of the sweep colours the cell around it; contour lines run between certified points only. Where there are several
+    equilibria the regime and the outcome are those of the one that the sweep selected.
 
     :param ds: a sweep's Dataset.
     :param regime: a variable's name, an array, or a function of the Dataset to one: labels, booleans, whole numbers (with
@@ -46,8 +47,12 @@ def phase_diagram(
     :return: a matplotlib Figure; ``figure.savefig("x.pdf")``.
     :raises ValueError: if a name is unknown, or a variable has further dimensions.
     """
+    import xarray
+
     dims = (dimension(ds, x, "x", 2), dimension(ds, y, "y", 2))
     dims += () if facet is None else (dimension(ds, facet, "facet"),)
+    if len(set(dims)) < len(dims):
+        raise ValueError(f"x, y and facet are {', '.join(dims)}: give different dimensions")
     ds = ordered(ds, x, y)
     found = categories(ds, regime, dims)
     layers = {"codes": found.codes}
@@ -57,7 +62,7 @@ def phase_diagram(
         layers["doubtful"] = variable(ds, "status", "status", dims) != Status.converged
     if contour is not None:
         layers["contour"] = certified(ds, variable(ds, contour, "contour", dims)).astype(float)
-    layers = {name: part.load() for name, part in layers.items()}
+    layers = {name: xarray.broadcast(part, ds[x], ds[y])[0].load() for name, part in layers.items()}
     levels = _levels(layers["contour"].values) if contour is not None else []
     across, up = axis(ds[x]), axis(ds[y])
     colours = shades(len(found.labels))
@@ -138,7 +143,7 @@ def _handles(labels: list[str], colours: list[Any], layers: Mapping[str, Any], l
     from matplotlib.patches import Patch
 
     codes = layers["codes"].values
-    shown = [
+    shown: list[Any] = [
         Patch(facecolor=colour, edgecolor="#404040", linewidth=0.4, label=text)
         for k, (text, colour) in enumerate(zip(labels, colours, strict=True))
         if (codes == k).any()

@@ -3,19 +3,22 @@
 Nothing here touches pyplot: a Figure is made by itself, under ``rc_context(STYLE)``.
 """
 
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTHS = {1: 3.4, 2: 7.0}  # inches, by the columns of a journal's page
-LETTERS = 17  # letters of the smaller text to an inch, about
-STYLE = {
+LETTERS = 15  # of a label to an inch, about; a legend's are smaller
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -34,10 +37,12 @@ MOST = 6  # colours, or lines, that a reader can tell apart
 
 
 def shades(count: int) -> list[Any]:
-    """Colours for areas, from light to dark in grey print too; letters and lines can be read on the darkest."""
+    """Colours for areas, in even steps of grey from light to dark; letters and lines can be read on the darkest."""
     from matplotlib import colormaps
 
-    return [colormaps["YlGnBu"](0.04 + 0.5 * k / max(count - 1, 1)) for k in range(count)]
+    place = np.linspace(0, 1, 256)
+    grey = colormaps["YlGnBu"](place)[:, :3] @ (0.299, 0.587, 0.114)
+    return list(colormaps["YlGnBu"](np.interp(-np.linspace(0.96, 0.53, count), -grey, place)))
 
 
 def strokes(count: int) -> list[dict[str, Any]]:
@@ -85,9 +90,11 @@ def share_axes(axes: Sequence["Axes"]) -> None:
 
 def legend(figure: "Figure", handles: Sequence[Any], title: str | None = None) -> None:
     """Below the axes, in as many columns as the figure's width holds, the figure growing by its height."""
+    from matplotlib import rc_context
+
     if not handles:
         return
-    room = int(figure.get_figwidth() * LETTERS)
+    room = int(figure.get_figwidth() * LETTERS * 8 / 7)
     for handle in handles:
         handle.set_label(textwrap.fill(handle.get_label(), room - 6))
     sizes = [max(map(len, handle.get_label().splitlines())) + 5 for handle in handles]
@@ -95,23 +102,25 @@ def legend(figure: "Figure", handles: Sequence[Any], title: str | None = None) -
     text = textwrap.fill(title or "", room)
     lines = -(-sum(len(handle.get_label().splitlines()) for handle in handles) // count) + len(text.splitlines())
     figure.set_figheight(figure.get_figheight() + 0.16 * lines)
-    look = {"frameon": False, "handlelength": 1.8, "columnspacing": 1.2, "handletextpad": 0.6}
-    figure.legend(handles=handles, title=text, loc="outside lower center", ncols=count, **look)
+    look: dict[str, Any] = {"frameon": False, "handlelength": 1.8, "columnspacing": 1.2, "handletextpad": 0.6}
+    with rc_context(STYLE):
+        figure.legend(handles=handles, title=text, loc="outside lower center", ncols=count, **look)
 
 
 def _widths(sizes: list[int], count: int) -> list[int]:
     """The widest entry of every column, filled from the top, the first ones by one more."""
     each, more = divmod(len(sizes), count)
     ends = [sum(each + (k < more) for k in range(n)) for n in range(count + 1)]
-    return [max(sizes[start:end]) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [max(sizes[start:end]) for start, end in itertools.pairwise(ends)]
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
     """Write ``path``.pdf and ``path``.png, whole or not at all, the same bytes for the same figure; return their paths."""
     from matplotlib import rc_context
 
+    kinds: dict[str, dict[str, Any]] = {"pdf": {"metadata": {"CreationDate": None}}, "png": {"dpi": 300}}
     paths = []
-    for kind, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": 300})):
+    for kind, options in kinds.items():
         target = path.with_name(f"{path.name}.{kind}")
         part = path.with_name(f".{path.name}.{kind}.part")
         try:
