@@ -25,7 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     impact.add_argument("--json", action="store_true", help="the Dataset as JSON on standard output, and nothing else")
     study = commands.add_parser("sweep", help="equilibria across a grid of parameters, as a study's TOML file says")
     study.add_argument("study", metavar="STUDY", help="a TOML file, or a shipped study by name, e.g. cooperation_rho")
-    study.add_argument("--store", type=Path, required=True, help="directory of the zarr store that is written")
+    study.add_argument(
+        "--store",
+        type=Path,
+        required=True,
+        help="directory of the zarr store that is written; the study's figure, PDF and PNG, beside it",
+    )
     study.add_argument("--resume", action="store_true", help="continue the store that is there")
     study.add_argument("--workers", type=int, default=0, help="processes that solve chunks (default: this one)")
     study.set_defaults(run=_sweep)

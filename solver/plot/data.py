@@ -99,17 +99,18 @@ def label(array: "xarray.DataArray", inches: float = 99) -> str:
     """A variable's or coordinate's name, symbol and unit from its attrs, broken to a width."""
     text = str(array.attrs.get("long_name", str(array.name).replace("_", " ")))
     symbol = mathematics(str(array.attrs.get("symbol", "")))
-    text += f",\u00a0{symbol}" * bool(symbol) + _in_units(array)  # spaces that do not break keep what belongs together
+    # spaces that do not break keep together what belongs together
+    text += f",\u00a0{symbol}" * bool(symbol) + _units(array, " ({})")
     return textwrap.fill(text, max(12, int(inches * LETTERS)))
 
 
-def _in_units(array: "xarray.DataArray") -> str:
-    units = str(array.attrs.get("units", "1")).replace("$", r"\$")
-    return "" if units == "1" else f" ({units.replace(' ', chr(0xA0))})"
+def _units(array: "xarray.DataArray", pattern: str) -> str:
+    units = str(array.attrs.get("units", "1")).replace("$", r"\$").replace(" ", "\u00a0")
+    return "" if units == "1" else pattern.format(units)
 
 
 def mathematics(symbol: str) -> str:
-    """ "λ0" with its index lowered; a symbol that is a word says nothing a name does not."""
+    """A symbol such as "λ0" with its index lowered; one that is a word says nothing a name does not."""
     parts = re.fullmatch(r"([^\W\d_])(\u0304?)(\d*)(?:_(\w+))?", symbol)
     if not parts:
         return ""
@@ -124,7 +125,7 @@ def tag(array: "xarray.DataArray") -> str:
     if array.dtype.kind not in "fiu":
         return str(value)
     name = mathematics(str(array.attrs.get("symbol", ""))) or str(array.name).replace("_", " ")
-    return f"{name} = {number(value)}{_in_units(array)}"
+    return f"{name} = {number(value)}{_units(array, ' {}')}"
 
 
 def number(value: float) -> str:

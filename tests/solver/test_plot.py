@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from small_games import Pursuit
 
 import solver
-from games.oligopoly import AspremontJacquemin, Cournot
+from games.oligopoly import Cournot
 from games.public_goods import PublicGood
 from solver import Status, best_reply_curves, curves, phase_diagram
 from solver.plot.best_reply import crossings
@@ -120,6 +120,7 @@ def test_sizes_vectors_and_the_same_bytes(ds, tmp_path):
     for columns, width in ((1, 3.4), (2, 7.0)):
         figure = phase_diagram(ds, "mix", x="tax", y="rate", contour="yield", facet="world", columns=columns)
         assert figure.get_figwidth() == width
+    figure = phase_diagram(ds.isel(world=0), "mix", x="tax", y="rate", contour="yield")
     files = [save(figure, tmp_path / name) for name in ("a", "b")]
     assert [path.name for path in files[0]] == ["a.pdf", "a.png"]
     for one, other in zip(*files, strict=True):
@@ -183,7 +184,7 @@ def test_bands_are_quantiles(ds):
 
 
 def test_several_outcomes_have_a_panel_each(ds):
-    figure = curves(ds.isel(rate=0), ["yield", "mix"][:1] + ["num_equilibria"], x="tax", columns=2)
+    figure = curves(ds.isel(rate=0), ["yield", "num_equilibria"], x="tax", columns=2)
     assert [ax.get_ylabel().partition("\xa0")[0][:9] for ax in figure.axes] == ["tax yield", "num equil"]
     assert all(ax.get_legend() for ax in figure.axes)
 
@@ -204,7 +205,7 @@ def test_several_outcomes_have_a_panel_each(ds):
 )
 def test_what_cannot_be_drawn_is_said_in_a_line(ds, options, words):
     options = {"regime": "mix", "x": "tax", "y": "rate", "facet": "world"} | options
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=words[0]) as caught:
         phase_diagram(ds, **options)
     assert all(word in str(caught.value) for word in words), caught.value
     assert "\n" not in str(caught.value)
@@ -223,11 +224,10 @@ REPLY_CASES = [
     (Cournot(), [30.0]),
     (Cournot(kappa=0.5), Cournot(kappa=0.5).closed_form()[0]),
     (PublicGood(1.5, rho=4.0, players=2), [0.75, 1.0]),  # stable inside, and all at the corner
-    (AspremontJacquemin(beta=0.1, gamma=1.2), AspremontJacquemin(beta=0.1, gamma=1.2).closed_form()[0]),
 ]
 
 
-@pytest.mark.parametrize(("game", "wanted"), REPLY_CASES, ids=["cournot", "cooperation", "public good", "research"])
+@pytest.mark.parametrize(("game", "wanted"), REPLY_CASES, ids=["cournot", "cooperation", "public good"])
 def test_crossings_are_the_equilibria(game, wanted):
     found = crossings(game)
     assert_allclose([np.concatenate(s.strategies) for s in found], np.stack([wanted, wanted], axis=1), rtol=1e-6)
