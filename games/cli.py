@@ -25,7 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     impact.add_argument("--json", action="store_true", help="the Dataset as JSON on standard output, and nothing else")
     study = commands.add_parser("sweep", help="equilibria across a grid of parameters, as a study's TOML file says")
     study.add_argument("study", metavar="STUDY", help="a TOML file, or a shipped study by name, e.g. cooperation_rho")
-    study.add_argument("--store", type=Path, required=True, help="directory of the zarr store that is written")
+    study.add_argument(
+        "--store",
+        type=Path,
+        required=True,
+        help="directory of the zarr store that is written; the study's figure, PDF and PNG, beside it",
+    )
     study.add_argument("--resume", action="store_true", help="continue the store that is there")
     study.add_argument("--workers", type=int, default=0, help="processes that solve chunks (default: this one)")
     study.set_defaults(run=_sweep)
@@ -108,6 +113,12 @@ def _sweep(options: argparse.Namespace) -> int:
     if "num_equilibria" in ds:
         print(f"  several equilibria: {float((ds.num_equilibria > 1).mean()):.1%} of the points")
     print(f"  {size:,} points in the store {options.store}, this call {seconds:.1f} s")
+    if chosen.figure_table:
+        from solver.plot.style import save
+
+        target = options.store.with_name(options.store.name.removesuffix(".zarr"))
+        beside = target if target != options.store else target.with_name(f"{target.name}_figure")
+        print(f"  figure: {', '.join(str(path) for path in save(chosen.figure(ds), beside))}")
     return 0
 
 

@@ -18,6 +18,9 @@ from solver.finite.vertex import vertex_enumeration
 from solver.fixed_point import FixedPoint, fixed_point
 from solver.game import AbstractGame, LeaderFollower
 from solver.normal_form import NormalForm
+from solver.plot.best_reply import best_reply_curves
+from solver.plot.lines import curves
+from solver.plot.phase import phase_diagram
 from solver.regret import best_response, regret
 from solver.solution import Certificate, EquilibriumSet, Solution, Status
 from solver.solve import EquilibriumError, solve
@@ -44,17 +47,20 @@ __all__ = [
     "Simplex",
     "Solution",
     "Status",
+    "best_reply_curves",
     "best_response",
     "certify",
     "coarse_correlated_equilibrium",
     "components",
     "correlated_equilibrium",
+    "curves",
     "extreme_equilibria",
     "fit_logit",
     "fixed_point",
     "is_evolutionarily_stable",
     "lemke_howson",
     "logit_path",
+    "phase_diagram",
     "pure_equilibria",
     "regret",
     "solve",

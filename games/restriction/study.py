@@ -19,7 +19,12 @@
     name = "best_response"                # or "none": no step from the start
     starts = [0.0, 1.0]                   # or start; also damping, order, accelerate, tolerance, max_steps
 
-    [figure]                              # for the figure
+    [figure]                              # the arguments of solver.phase_diagram (default) or solver.curves
+    kind = "phase_diagram"
+    regime = "mix"                        # or "restricting": how many incumbents restrict
+    contour = "welfare"
+    facet = "challenger"
+    select = {challenger = ["CN 1", "TW 1"]}  # of these labels; of one: challenger = "TW 1"
 """
 
 import dataclasses
@@ -34,14 +39,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from games.restriction.figures import draw_study
 from games.restriction.incumbents import ImposedRestriction, RestrictionGame, calibration
-from games.restriction.outcomes import VARIABLES, Outputs
+from games.restriction.outcomes import VARIABLES, Outputs, coordinates, dimensions, label
 from games.restriction.parameters import STRUCTURE, array_fields
 from solver.algorithms.best_response import BestResponse
 from solver.sweep import sweep
 
 if TYPE_CHECKING:
     import xarray
+    from matplotlib.figure import Figure
 
 STUDIES = Path(__file__).parent / "studies"
 CHOICES = ("mode", "timing", *STRUCTURE)
@@ -71,15 +78,46 @@ class World(eqx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What a study's file says: ``sweep(**study.arguments)`` runs it; ``figure`` is its table for the figure."""
+    """What a study's file says: ``sweep(**study.arguments)`` runs it; ``figure_table`` describes its figure."""
 
     title: str
     arguments: dict[str, Any]
-    figure: dict[str, Any]
+    figure_table: dict[str, Any]
 
     def run(self, **options: Any) -> "xarray.Dataset":
         """Run it, with any further options of ``sweep``: ``store``, ``client``, ``progress``, ..."""
         return sweep(**(self.arguments | options))
+
+    def figure(self, ds: "xarray.Dataset") -> "Figure":
+        """The study's figure from its Dataset; ``figure.savefig("x.pdf")``.
+
+        :raises ValueError: if its file has no [figure], or names what the Dataset lacks.
+        """
+        if not self.figure_table:
+            raise ValueError(f"the study {self.title!r} describes no figure: write [figure] with regime, or with y")
+        return draw_study(ds, self.figure_table)
+
+    def blank(self) -> "xarray.Dataset":
+        """A Dataset as ``run`` returns it, every number of it 0, with nothing solved."""
+        grid, starts = self.arguments["grid"], self.arguments.get("starts")
+        game = self.arguments["make_game"](**{name: float(values[0]) for name, values in grid.items()})
+        whole = game.game if isinstance(game, ImposedRestriction) else game
+        sizes = {name: len(values) for name, values in (coordinates(whole) | grid).items()}
+
+        def zeros(*dims: str) -> np.ndarray:
+            return np.broadcast_to(0.0, [sizes[dim] for dim in dims])
+
+        outputs = self.arguments["outputs"].names
+        ds = label(whole, {n: zeros(*grid, *dimensions(whole, n)) for n in outputs}, grid)
+        sizes |= {"player": len(game.players), "action": game.actions()[0].size}
+        own = {"strategies": ("player", "action"), "payoffs": ("player",), "regret": ("player",)}
+        own |= dict.fromkeys(("max_regret", "status", "num_steps"), ())
+        ds = ds.assign({n: ((*grid, *dims), zeros(*grid, *dims)) for n, dims in own.items()})
+        ds = ds.assign_coords(player=list(game.players))
+        if starts is None:
+            return ds
+        second = {f"{name}_2": array for name, array in ds.data_vars.items()}
+        return ds.assign(second | {"num_equilibria": (tuple(grid), zeros(*grid))})
 
 
 def study(path: str | Path) -> Study:
@@ -114,14 +152,18 @@ def study(path: str | Path) -> Study:
         options = _options(table.get("algorithm", {}))
         section, name = "", "outputs"
         outputs = Outputs(tuple(table.get("outputs", [v for v in VARIABLES if v not in grid])))
+        arguments = {"make_game": world, "grid": grid, "outputs": outputs, **options}
+        read = Study(table.get("title", file.stem), arguments, table.get("figure", {}))
+        section, name = "figure", ""
+        if read.figure_table:
+            read.figure(read.blank())  # what it cannot draw it says before anything is solved
+        return read
     except (ValueError, TypeError) as error:
         named = re.match(r"\w+", str(error))
         line = _line(text, section, name or (named[0] if named else "")) or _line(
             text, "grid", named[0] if named else ""
         )
         raise ValueError(f"{file}, line {line or _line(text, section, '') or 1}: {error}") from error
-    arguments = {"make_game": world, "grid": grid, "outputs": outputs, **options}
-    return Study(table.get("title", file.stem), arguments, table.get("figure", {}))
 
 
 def _axis(name: str, values: Any) -> "xarray.DataArray":

@@ -27,7 +27,7 @@ def test_shipped_studies_are_read(name):
     for axis in read.arguments["grid"].values():
         assert {"long_name", "units"} <= set(axis.attrs)
     assert set(read.arguments["outputs"].names) <= set(VARIABLES)
-    assert read.figure["contour"] in read.arguments["outputs"].names
+    assert read.figure_table["contour"] in read.arguments["outputs"].names
     game = read.arguments["make_game"](**{k: float(v[0]) for k, v in read.arguments["grid"].items()})
     assert isinstance(game, ImposedRestriction) == (name == "restriction_knowledge")
 
