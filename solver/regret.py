@@ -4,8 +4,9 @@ r"""Regret and best responses, measured on the game itself.
 
 Nothing here is shared with an algorithm that looks for equilibria. A player on a Simplex compares all its actions. A
 player on a Box of one dimension is searched on two panels that meet at its strategy, each with Chebyshev nodes, at some
-points close to it (payoffs may have kinks), then by the payoff at the interpolants' maxima; the interpolation's error, estimated from the decay of its coefficients, goes into
-the certificate. A Box of more dimensions is searched so along each coordinate and along the diagonal: "local".
+points close to it (payoffs may have kinks), then by the payoff at the interpolants' maxima; the interpolation's error,
+estimated from the decay of its coefficients, goes into the certificate. A Box of more dimensions is searched so along each
+coordinate and along the diagonal: "local".
 """
 
 from typing import NamedTuple

@@ -104,10 +104,9 @@ def _in_pieces(function, *args):
     while first < num:
         size = PIECES[num - first > PIECES[0]]
         at = np.resize(np.arange(first, min(first + size, num)), size)
-        done = function(*_take(args, at))
-        out.append(jax.tree.map(lambda x, n=min(size, num - first): np.asarray(x)[..., :n], done))
+        out.append(function(*_take(args, at)))
         first += size
-    return jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1), *out)
+    return jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1)[..., :num], *out)
 
 
 def _put(whole, at: np.ndarray, part) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from solver.algorithms.best_response import BestResponse, _bounds, inner_tolerance
 from solver.algorithms.line_search import asked, opened, told, unfinished
-from solver.game import AbstractGame, pad
+from solver.game import AbstractGame
 from solver.regret import Deviation, compared, first_deviations, second_deviations
 from solver.solution import Solution
 from solver.solve import concluded
