@@ -91,14 +91,22 @@ def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_ST
         memory=memory,
         accelerate=SYSTEMS[p.demand].accelerated,
     )
-    if p.effort_optimum != "global":
-        return found
-    start, leave = _moved_on(p, m, found.value)
-    lanes = np.flatnonzero(np.asarray(leave) & found.converged)
+    limits = tolerance, max_steps
+    found = _solved_again(found, np.flatnonzero(~found.converged), p, m, None, limits)
+    if p.effort_optimum == "global":
+        start, leave = _moved_on(p, m, found.value)
+        found = _solved_again(found, np.flatnonzero(np.asarray(leave) & found.converged), p, m, start, limits)
+    return found
+
+
+def _solved_again(found: FixedPoint, lanes: np.ndarray, p: Parameters, m: Market, start, limits) -> FixedPoint:
+    """``found`` with some lanes solved anew from ``start``, with a longer memory and in one precision."""
     if not lanes.size:
         return found
-    filled = np.resize(lanes, 1 << (lanes.size - 1).bit_length())
-    again = _solve_from(*jax.tree.map(lambda x: x[..., filled], (p, m, start)), tolerance, max_steps)
+    filled = np.resize(lanes, max(8, 1 << (lanes.size - 1).bit_length()))
+    own_p, own_m = jax.tree.map(lambda x: x[..., filled], (p, m))
+    begin = opening(own_p, own_m) if start is None else jax.tree.map(lambda x: x[..., filled], start)
+    again = _solve_from(own_p, own_m, begin, *limits)
 
     def put(whole, part):
         whole[..., lanes] = np.asarray(part)[..., : lanes.size]
