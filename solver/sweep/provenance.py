@@ -152,9 +152,25 @@ def _file(module: str) -> str | None:
 
 
 def _imports(tree: ast.AST) -> list[str]:
+    """What a module imports; from a package, the modules that hold the names asked for and not all it gathers."""
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module and not node.level]
-    whole = [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
-    return whole + [m for node in nodes for m in [node.module, *(f"{node.module}.{a.name}" for a in node.names)]]
+    found = [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
+    for node in nodes:
+        gathered = _gathered(str(node.module))
+        for name in (a.name for a in node.names):
+            inner = f"{node.module}.{name}"
+            found.append(gathered.get(name) or (inner if _file(inner) else str(node.module)))
+    return found
+
+
+@functools.cache
+def _gathered(package: str) -> dict[str, str]:
+    """The names that a package's ``__init__`` takes from its modules, and from which; nothing for a module."""
+    file = _file(package) if package.partition(".")[0] in ("solver", "games") else None
+    if file is None or Path(file).name != "__init__.py":
+        return {}
+    nodes = [node for node in ast.parse(Path(file).read_text()).body if isinstance(node, ast.ImportFrom)]
+    return {a.asname or a.name: str(node.module) for node in nodes for a in node.names}
 
 
 @functools.cache
