@@ -28,6 +28,7 @@ Refine = str | Callable[["xarray.Dataset"], "xarray.DataArray"]
 
 def adaptive(
     plan: Plan,
+    cut: Layout,
     axes: Mapping[str, np.ndarray],
     about: Schema,
     steps: tuple[int, ...],
@@ -49,24 +50,23 @@ def adaptive(
         file = None if folder is None else folder / str(len(rounds))
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        cut = plan.cut(places.shape, file)
-        target = plan.target(cut, (POINT,), _of_list(about, columns), file)
+        target = plan.target(plan.cut(places.shape, file), (POINT,), _of_list(about, columns), file)
         rounds.append((places, plan.solve(columns, target, bar)))
         template = labels_of(rounds[-1][1], refine)
         return template.values
 
     labels, solved = refined(shape, steps, measure)
     assert template is not None
-    whole = _with_regime(about, refine, template)
-    target = plan.target(plan.cut(shape, path), tuple(axes), whole, path)
+    whole = _with_regime(about, template)
+    target = plan.target(cut, tuple(axes), whole, path)
     tables = {name: np.concatenate([ds[name].values for _, ds in rounds]) for name in about.variables}
     row = np.full(math.prod(shape), -1)
     row[np.concatenate([places for places, _ in rounds])] = np.arange(len(tables["status"]))
     regime = filled(labels, solved)
-    for chunk in range(target.layout.num_chunks):
+    for chunk in range(cut.num_chunks):
         if target.done(chunk) is None:
-            table = _assembled(target.layout, chunk, row.reshape(shape), tables, about)
-            here = target.layout.slices(chunk)
+            here = cut.slices(chunk)
+            table = _assembled(row.reshape(shape)[here].ravel(), tables, about)
             table |= {"solved": solved[here], "regime": regime[here]}
             target.write(chunk, table, summary(table["status"][solved[here].ravel()]) | {"seconds": 0.0})
     seconds = sum(ds.attrs["solve_seconds"] for _, ds in rounds)
@@ -111,20 +111,16 @@ def _of_list(about: Schema, columns: Mapping[str, np.ndarray]) -> Schema:
     return Schema(about.variables, about.coords | along)
 
 
-def _with_regime(about: Schema, refine: Refine, labels: "xarray.DataArray") -> Schema:
-    name = refine if isinstance(refine, str) else getattr(refine, "__name__", "label")
-    attrs = {**labels.attrs, "long_name": f"regime by {name}; where not solved that of the nearest point solved"}
+def _with_regime(about: Schema, labels: "xarray.DataArray") -> Schema:
+    attrs = {**labels.attrs, "long_name": "regime; where the point was not solved, that of the nearest which was"}
     dims = tuple(map(str, labels.dims[1:]))
     regime = Variable(dims, labels.shape[1:], labels.dtype, attrs)
     solved = Variable((), (), np.dtype(bool), SOLVED)
     return dataclasses.replace(about, variables={**about.variables, "solved": solved, "regime": regime})
 
 
-def _assembled(
-    cut: Layout, chunk: int, row: np.ndarray, tables: Mapping[str, np.ndarray], about: Schema
-) -> dict[str, np.ndarray]:
-    """A chunk's tables: the rows solved, what stands for nothing elsewhere."""
-    rows = row[cut.slices(chunk)].ravel()
+def _assembled(rows: np.ndarray, tables: Mapping[str, np.ndarray], about: Schema) -> dict[str, np.ndarray]:
+    """The rows of a chunk, and where there is none (-1) what stands for nothing."""
     found = {}
     for name, v in about.variables.items():
         found[name] = np.full((len(rows), *v.shape), v.fill, v.dtype)

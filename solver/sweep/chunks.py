@@ -31,7 +31,8 @@ class Plan:
     problem: Problem
     identity: Mapping[str, str]
     attrs: Mapping[str, Any]
-    lanes: int  # that can be afforded at a time
+    lanes: int  # at a time, at most
+    fewest: int  # at a time on a device, the rest of which is padding
     resume: bool
     client: Any
     chunk: int | None
@@ -48,7 +49,7 @@ class Plan:
 
     def width(self, cut: Layout) -> int:
         """Lanes solved at a time."""
-        return min(self.lanes, widest(cut.size * self.problem.num_starts))
+        return min(self.lanes, max(self.fewest, widest(cut.size * self.problem.num_starts)))
 
     def target(self, cut: Layout, dims: tuple[str, ...], about: Schema, path: Path | None) -> "Memory | Store":
         """What holds the results, ready to be written."""
@@ -59,7 +60,7 @@ class Plan:
     def solve(self, axes: Mapping[str, np.ndarray], target: "Memory | Store", bar: Bar) -> "xarray.Dataset":
         """Solve the chunks that ``target`` does not hold yet."""
         cut, store = target.layout, target if isinstance(target, Store) else None
-        work = Work(self.problem, axes, cut, target.schema, self.width(cut), store)
+        work = Work(self.problem, axes, cut, target.schema, self.width(cut), self.fewest, store)
         reports = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
         bar.expect(cut.num_points, reports.values())
         for k, report, tables in _solved(work, [k for k in range(cut.num_chunks) if k not in reports], self.client):
@@ -83,11 +84,12 @@ class Work:
     layout: Layout
     schema: Schema
     width: int
+    fewest: int
     store: Store | None
 
     def solve(self, chunk: int) -> tuple[int, dict[str, Any], dict[str, np.ndarray] | None]:
         began = time.perf_counter()
-        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.width)
+        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.width, self.fewest)
         tables = selected(found, self.schema)
         report = summary(tables["status"]) | {"seconds": round(time.perf_counter() - began, 4)}
         if self.store is None:

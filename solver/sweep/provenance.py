@@ -24,7 +24,9 @@ PACKAGES = ("jax", "jaxlib", "equinox", "lineax", "numpy", "xarray", "zarr")
 LONGEST = 32  # values of an array written out; of longer ones the shape and a checksum
 
 
-def identity(problem: Problem, axes: Mapping[str, np.ndarray], selection: Any) -> dict[str, str]:
+def identity(
+    problem: Problem, axes: Mapping[str, np.ndarray], selection: Any, refine: Any, steps: tuple[int, ...] | None
+) -> dict[str, str]:
     """Everything the numbers depend on, by name and as text: two sweeps that differ in one of them are two."""
     found = {f"grid axis {name}": f"{len(v)} values from {v[0]:g} to {v[-1]:g} {_array(v)}" for name, v in axes.items()}
     found["order of the axes"] = ", ".join(axes)
@@ -43,6 +45,8 @@ def identity(problem: Problem, axes: Mapping[str, np.ndarray], selection: Any) -
         "matmul precision": precision(),
         "code": code(type(game)),
     }
+    if refine is not None:
+        found |= {"refine": refine if isinstance(refine, str) else _code(refine), "coarse steps": str(steps)}
     return found
 
 
