@@ -46,16 +46,16 @@ def refined(
     """
     at = nodes(shape, steps)
     wanted = np.ones([len(p) for p in at], bool)
-    solved, labels = np.zeros(shape, bool), None
+    solved, labels = np.zeros(shape, bool), np.zeros(0)
     while True:
         here = np.ix_(*at)
         while (new := wanted & ~solved[here]).any():
             places = tuple(p[i] for p, i in zip(at, np.nonzero(new), strict=True))
             found = measure(np.ravel_multi_index(places, shape))
-            labels = np.zeros((*shape, *found.shape[1:]), found.dtype) if labels is None else labels
+            if not labels.size:
+                labels = np.zeros((*shape, *found.shape[1:]), found.dtype)
             labels[places], solved[places] = found, True
             wanted = _within(_with_neighbours(_crossed(labels[here], solved[here])), at, at)
-        assert labels is not None
         if max(steps) == 1:
             return labels, solved
         crossed, coarse, steps = _crossed(labels[here], solved[here]), at, [max(1, s // 2) for s in steps]

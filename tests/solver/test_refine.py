@@ -166,6 +166,6 @@ def test_an_island_between_coarse_points_is_missed():
     ],
 )
 def test_bad_input_is_named(options, words):
-    with pytest.raises(ValueError, match="refine|coarse_step|regime") as error:
+    with pytest.raises(ValueError, match=r"refine|coarse_step|regime") as error:
         run(**options)
     assert words in str(error.value)
