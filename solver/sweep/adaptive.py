@@ -1,8 +1,8 @@
 """An adaptive sweep's rounds, each a sweep over a list of points, and the labelled grid they are put together to."""
 
 import dataclasses
+import hashlib
 import itertools
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solver.sweep.chunks import Plan, summary
+from solver.sweep.chunks import Memory, Plan, summary
 from solver.sweep.grid import Layout
 from solver.sweep.labels import Schema, Variable
 from solver.sweep.progress import Bar
 from solver.sweep.refine import filled, refined
+from solver.sweep.store import Store
 
 if TYPE_CHECKING:
     import xarray
@@ -24,6 +25,15 @@ SOLVED = {"long_name": "whether the point was solved; elsewhere the other variab
 ADDED = ("solved", "regime")
 
 Refine = str | Callable[["xarray.Dataset"], "xarray.DataArray"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """Some points by their places in the grid, what is known there, and their labels."""
+
+    places: np.ndarray
+    ds: "xarray.Dataset"
+    labels: "xarray.DataArray"
 
 
 def adaptive(
@@ -40,40 +50,55 @@ def adaptive(
     _check(refine, about)
     shape = tuple(len(v) for v in axes.values())
     folder = None if path is None else path.with_name(f"{path.name}.rounds")
-    rounds: list[tuple[np.ndarray, xarray.Dataset]] = []
-    template = None
+    rounds: list[Round] = []
 
     def measure(places: np.ndarray) -> np.ndarray:
-        nonlocal template
         at = np.unravel_index(places, shape)
         columns = {name: values[i] for (name, values), i in zip(axes.items(), at, strict=True)}
         file = None if folder is None else folder / str(len(rounds))
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        target = plan.target(plan.cut(places.shape, file), (POINT,), _of_list(about, columns), file)
-        rounds.append((places, plan.solve(columns, target, bar)))
-        template = labels_of(rounds[-1][1], refine)
-        return template.values
+        ds = _solved(plan, about, places, columns, file, bar)
+        rounds.append(Round(places, ds, labels_of(ds, refine)))
+        return rounds[-1].labels.values
 
     labels, solved = refined(shape, steps, measure)
-    assert template is not None
-    whole = _with_regime(about, template)
-    target = plan.target(cut, tuple(axes), whole, path)
-    tables = {name: np.concatenate([ds[name].values for _, ds in rounds]) for name in about.variables}
-    row = np.full(math.prod(shape), -1)
-    row[np.concatenate([places for places, _ in rounds])] = np.arange(len(tables["status"]))
-    regime = filled(labels, solved)
-    for chunk in range(cut.num_chunks):
-        if target.done(chunk) is None:
-            here = cut.slices(chunk)
-            table = _assembled(row.reshape(shape)[here].ravel(), tables, about)
-            table |= {"solved": solved[here], "regime": regime[here]}
-            target.write(chunk, table, summary(table["status"][solved[here].ravel()]) | {"seconds": 0.0})
-    seconds = sum(ds.attrs["solve_seconds"] for _, ds in rounds)
+    target = plan.target(cut, tuple(axes), _with_regime(about, rounds[0].labels), path)
+    _write(target, rounds, about, solved, filled(labels, solved))
+    seconds = sum(r.ds.attrs["solve_seconds"] for r in rounds)
     ds = plan.finish(target, seconds, points_solved=int(solved.sum()))
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
     return ds
+
+
+def _solved(
+    plan: Plan, about: Schema, places: np.ndarray, columns: Mapping[str, np.ndarray], file: Path | None, bar: Bar
+) -> "xarray.Dataset":
+    """A round: the sweep over a list of points, whose coordinates run along it."""
+    along = {name: (POINT, values, about.coords[name][2]) for name, values in columns.items()}
+    points = hashlib.sha256(places.tobytes()).hexdigest()[:12]  # rows of other points are never taken for these
+    plan = dataclasses.replace(plan, identity={**plan.identity, "points": f"{len(places)}, {points}"})
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    schema = Schema(about.variables, about.coords | along)
+    return plan.solve(columns, plan.target(plan.cut(places.shape, file), (POINT,), schema, file), bar)
+
+
+def _write(target: Memory | Store, rounds: "list[Round]", about: Schema, solved: np.ndarray, regime: np.ndarray):
+    """The whole grid's chunks: the rows of the rounds, and where there is none what stands for nothing."""
+    tables = {name: np.concatenate([r.ds[name].values for r in rounds]) for name in about.variables}
+    row = np.full(solved.size, -1)
+    row[np.concatenate([r.places for r in rounds])] = np.arange(solved.sum())
+    row = row.reshape(solved.shape)
+    for chunk in range(target.layout.num_chunks):
+        if target.done(chunk) is not None:
+            continue
+        here = target.layout.slices(chunk)
+        rows = row[here].ravel()
+        table = {"solved": solved[here], "regime": regime[here]}
+        for name, v in about.variables.items():
+            table[name] = np.full((len(rows), *v.shape), v.fill, v.dtype)
+            table[name][rows >= 0] = tables[name][rows[rows >= 0]]
+        target.write(chunk, table, summary(table["status"][rows >= 0]) | {"seconds": 0.0})
 
 
 def labels_of(ds: "xarray.Dataset", refine: Refine) -> "xarray.DataArray":
@@ -105,24 +130,9 @@ def _check(refine: Refine, about: Schema) -> None:
             raise ValueError(f"the Dataset already holds {name!r}, which refine adds: give it another name")
 
 
-def _of_list(about: Schema, columns: Mapping[str, np.ndarray]) -> Schema:
-    """The schema of a list of points, whose coordinates run along it."""
-    along = {name: (POINT, values, about.coords[name][2]) for name, values in columns.items()}
-    return Schema(about.variables, about.coords | along)
-
-
 def _with_regime(about: Schema, labels: "xarray.DataArray") -> Schema:
     attrs = {**labels.attrs, "long_name": "regime; where the point was not solved, that of the nearest which was"}
     dims = tuple(map(str, labels.dims[1:]))
     regime = Variable(dims, labels.shape[1:], labels.dtype, attrs)
     solved = Variable((), (), np.dtype(bool), SOLVED)
     return dataclasses.replace(about, variables={**about.variables, "solved": solved, "regime": regime})
-
-
-def _assembled(rows: np.ndarray, tables: Mapping[str, np.ndarray], about: Schema) -> dict[str, np.ndarray]:
-    """The rows of a chunk, and where there is none (-1) what stands for nothing."""
-    found = {}
-    for name, v in about.variables.items():
-        found[name] = np.full((len(rows), *v.shape), v.fill, v.dtype)
-        found[name][rows >= 0] = tables[name][rows[rows >= 0]]
-    return found

@@ -106,7 +106,7 @@ def _array(value: np.ndarray) -> str:
 
 
 def _code(function: Callable | None) -> str:
-    """A function by its name and bytecode, other callables by their fields; numbers it closes over show in the games."""
+    """A function by its name, bytecode and the numbers and words it closes over, other callables by their fields."""
     if function is None:
         return "none"
     if isinstance(function, functools.partial):
@@ -115,7 +115,11 @@ def _code(function: Callable | None) -> str:
         return json.dumps(described(function), ensure_ascii=False)
     name = getattr(function, "__qualname__", type(function).__qualname__)
     body = getattr(function, "__code__", None)
-    return name if body is None else f"{name} {_sha(_body(body))[:12]}"
+    if body is None:
+        return name
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    held = [_text(v) for v in cells if isinstance(v, (bool, int, float, str, np.ndarray, jax.Array))]
+    return f"{name} {_sha(_body(body) + json.dumps(held))[:12]}"
 
 
 def _body(code) -> str:

@@ -8,6 +8,7 @@ measured too, and theirs if they are crossed in turn, so that a boundary is foll
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def filled(labels: np.ndarray, solved: np.ndarray) -> np.ndarray:
     """
     from scipy import ndimage
 
-    nearest = ndimage.distance_transform_edt(~solved, return_distances=False, return_indices=True)
+    nearest: Any = ndimage.distance_transform_edt(~solved, return_distances=False, return_indices=True)
     return labels[tuple(nearest)]
 
 

@@ -153,6 +153,16 @@ def test_an_island_between_coarse_points_is_missed():
     assert_array_equal(filled(labels, solved), full)
 
 
+def test_the_numbers_a_label_closes_over_tell_sweeps_apart(tmp_path):
+    def above(level):
+        return lambda ds: ds.payoffs.sel(player="player 1") > level
+
+    ds = run(tmp_path / "s.zarr", refine=above(0.5))
+    assert_array_equal(ds.regime, np.maximum(GRID["value"][:, None], GRID["cost"] ** 2 + 0.25) > 0.5)
+    with pytest.raises(ValueError, match="refine was"):
+        run(tmp_path / "s.zarr", refine=above(0.6))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
