@@ -1,6 +1,6 @@
 """What a sweep costs: over the bare solve, with lanes of unequal difficulty, in memory, and on the restriction game.
 
-    python benchmarks/sweep.py [overhead] [compaction] [memory] [growth] [phase [SIDE]]
+    python benchmarks/sweep.py [overhead] [compaction] [memory] [growth] [refine [SIDE]] [phase [SIDE]]
 
 Every part runs in a process of its own, so that peak memory and cold starts are its own.
 """
@@ -20,9 +20,9 @@ import numpy as np
 jax.config.update("jax_enable_x64", True)
 
 from games.restriction import RestrictionGame  # noqa: E402
-from solver import AbstractGame, BestResponse, Box, Status, solve, sweep  # noqa: E402
+from solver import AbstractGame, BestResponse, Box, NormalForm, Status, solve, sweep  # noqa: E402
 
-PARTS = ("overhead", "compaction", "memory", "growth", "phase")
+PARTS = ("overhead", "compaction", "memory", "growth", "refine", "phase")
 
 
 class Differentiated(AbstractGame):
@@ -163,6 +163,33 @@ def growth():
         print(
             f"{n * n:>9,} points: first {seconds[0]:.2f} s, again {seconds[1]:.2f} s, {n * n / seconds[1] * 60:,.0f} a minute"
         )
+
+
+def entry(x, y):
+    """Each has a dominant action: the first the largest of x, y^2 + 1/4 and 4/5 - xy/2, the second that of 1/2 and y."""
+    one, two = jnp.stack([x, y**2 + 0.25, 0.8 - x * y / 2]), jnp.stack([0.5 + 0 * y, y, 0 * y])
+    return NormalForm(jnp.stack([jnp.tile(one[:, None], (1, 3)), jnp.tile(two, (3, 1))]))
+
+
+def refine(side=512):
+    """The regimes of a finite game, all boundaries in closed form: an adaptive sweep against the whole grid's."""
+    grid = {"x": np.linspace(0.0, 1.0, side), "y": np.linspace(0.0, 1.0, side)}
+    x, y = np.meshgrid(*grid.values(), indexing="ij")
+    exact = np.stack([np.stack([x, y**2 + 0.25, 0.8 - x * y / 2]).argmax(0), (y > 0.5).astype(int)], axis=-1)
+
+    def regimes(ds):
+        return ds.strategies.argmax("action")
+
+    for about in ("first", "again"):
+        began = time.perf_counter()
+        ds = sweep(entry, grid, refine=regimes, progress=False)
+        middle = time.perf_counter()
+        whole = sweep(entry, grid, progress=False)
+        ended = time.perf_counter()
+        print(f"{side} x {side} {about}: adaptive {middle - began:.2f} s, whole {ended - middle:.2f} s; ", end="")
+        print(f"{float(ds.solved.mean()):.2%} of the points solved, ", end="")
+        print(f"regime unlike the whole grid's at {int((ds.regime != regimes(whole)).any('player').sum())}, ", end="")
+        print(f"unlike the closed form at {int((ds.regime.values != exact).any(axis=-1).sum())} points", flush=True)
 
 
 def phase(side=20):

@@ -40,7 +40,7 @@ class BestResponse(eqx.Module):
     def init(self, game: AbstractGame, profile: Profile, tolerance: Array) -> "State":
         table = pad(profile)
         n = table.size
-        history = jnp.full((HISTORY, n), jnp.nan, table.dtype)
+        history = jnp.full((HISTORY, n), jnp.inf, table.dtype)  # not nan: vectorised maxima on a CPU may drop it
         zeros = jnp.zeros((MEMORY, n), table.dtype)
         big = jnp.asarray(jnp.inf, table.dtype)
         count = jnp.asarray(0, jnp.int32)
@@ -71,7 +71,7 @@ class BestResponse(eqx.Module):
             ahead = jnp.clip((g - weights @ dg).reshape(replies.shape), low, high)
             table = jnp.where(keep & (move < 0.3), ahead, replies)
 
-        gap = jnp.abs(state.history - g).max(axis=1)
+        gap = jnp.abs(state.history - g).max(axis=1).at[-1].set(jnp.inf)  # the same reply twice: no cycle of plays
         near = jnp.where(jnp.isnan(gap), jnp.inf, gap) <= 1e-3 * jnp.minimum(move, 1.0) * width.max()
         cycle = jnp.where((move >= 0.9 * state.move) & near.any(), jnp.argmax(near[::-1]) + 1, 0)
         return State(

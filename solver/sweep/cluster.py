@@ -5,6 +5,7 @@ another by the scheduler, and one already whole in the store is not solved again
 """
 
 import ast
+import dataclasses
 import functools
 import inspect
 import os
@@ -35,7 +36,7 @@ def solved_by(client: Any, work: Any, todo: list[int]) -> Iterator[tuple[int, di
 
     if config.get("distributed.worker.multiprocessing-method", "spawn") == "fork":
         raise ValueError("distributed.worker.multiprocessing-method is 'fork', and JAX cannot be forked: set 'spawn'")
-    payload = _packed(work)
+    payload = _packed(work.problem), _packed(dataclasses.replace(work, problem=None))
     settings = (jnp.result_type(float) == jnp.float64, precision())
     expected = _checksum(work)
     waiting = iter(todo)
@@ -55,26 +56,27 @@ def solved_by(client: Any, work: Any, todo: list[int]) -> Iterator[tuple[int, di
         client.cancel(list(running.futures))
 
 
-def _solve(payload: bytes, settings: tuple[bool, str | None], expected: str, chunk: int):
+def _solve(payload: tuple[bytes, bytes], settings: tuple[bool, str | None], expected: str, chunk: int):
     x64, matmul = settings
     with jax.enable_x64(x64), jax.default_matmul_precision(matmul):
-        work = _unpacked(payload, x64)
+        problem, work = (_unpacked(part, x64) for part in payload)
+        work = dataclasses.replace(work, problem=problem)
         if _checksum(work) != expected:
             raise ValueError("the workers run other code than the client: install the same version on both")
         report = None if work.store is None else work.store.done(chunk)
         return work.solve(chunk) if report is None else (chunk, report, None)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def _unpacked(payload: bytes, x64: bool) -> Any:
-    """The sweep; the same object for every chunk, so that a worker compiles once."""
+    """A part of the sweep; the problem is the same object for all chunks and lists of points: a worker compiles once."""
     del x64
     import cloudpickle
 
     return cloudpickle.loads(payload)
 
 
-def _packed(work: Any) -> bytes:
+def _packed(value: Any) -> bytes:
     """Functions and classes of scripts and notebooks go by value, since a worker may not be able to import them."""
     import io
 
@@ -91,7 +93,7 @@ def _packed(work: Any) -> bytes:
         cloudpickle.register_pickle_by_value(module)
     try:
         file = io.BytesIO()
-        Pickler(file).dump(work)
+        Pickler(file).dump(value)
         return file.getvalue()
     finally:
         for module in scripts:

@@ -40,8 +40,14 @@ class Layout:
         return tuple(slice(i * b, min((i + 1) * b, n)) for i, b, n in corner)
 
     def points(self, axes: Mapping[str, np.ndarray], chunk: int) -> tuple[np.ndarray, ...]:
-        """The values along every axis at the points of a chunk, each (points,)."""
-        parts = [values[cut] for values, cut in zip(axes.values(), self.slices(chunk), strict=True)]
+        """The values along every axis at the points of a chunk, each (points,).
+
+        With one dimension but several axes the points are a list: each axis holds its value at every point.
+        """
+        cuts = self.slices(chunk)
+        if len(cuts) == 1:
+            return tuple(values[cuts[0]] for values in axes.values())
+        parts = [values[cut] for values, cut in zip(axes.values(), cuts, strict=True)]
         return tuple(table.ravel() for table in np.meshgrid(*parts, indexing="ij"))
 
 

@@ -145,11 +145,13 @@ def mesh_of_devices() -> Mesh | None:
     return Mesh(np.array(devices), ("lane",)) if len(devices) > 1 else None
 
 
-def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -> dict[str, np.ndarray]:
+def solve_points(
+    problem: Problem, points: tuple[np.ndarray, ...], width: int, fewest: int = FEWEST
+) -> dict[str, np.ndarray]:
     """The tables at some points, each array (starts, points, ...), solved ``width`` lanes at a time.
 
     Lanes that have ended make room for others. At the end, when there are no others, what is left is padded to ever
-    smaller powers of two.
+    smaller powers of two, down to ``fewest`` on a device.
     """
     mesh, num, starts = mesh_of_devices(), len(points[0]), problem.num_starts
     lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
@@ -162,7 +164,7 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -
     def tiles():
         for first in range(0, total, width):
             here = np.arange(first, min(first + width, total))
-            yield here, _filled(here, lanes_for(len(here), width, mesh))
+            yield here, _filled(here, lanes_for(len(here), width, mesh, fewest))
 
     def rows(method, states):
         found = _joined([_cut(run(method, at, states), len(here)) for here, at in tiles()])
@@ -180,7 +182,7 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -
         if len(active) < width and waiting:
             room = min(width - len(active), len(waiting))
             active, turn = np.append(active, [waiting.pop() for _ in range(room)]), 0
-        at = _filled(active, lanes_for(len(active), width, mesh))
+        at = _filled(active, lanes_for(len(active), width, mesh, fewest))
         steps = jnp.asarray(2 << max(turn - 1, 0))  # 2, 2, 4, 8, ...: a lane is idle for no longer than it ran
         state, stopped = run("block", at, states, shared=(steps,))
         _scatter(states, active, state)
@@ -188,10 +190,10 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], width: int) -
     return rows("end", states)
 
 
-def lanes_for(count: int, width: int, mesh: Mesh | None) -> int:
-    """Lanes compiled for: the devices' number times a power of two, from ``FEWEST`` to ``width`` in all."""
+def lanes_for(count: int, width: int, mesh: Mesh | None, fewest: int = FEWEST) -> int:
+    """Lanes compiled for: the devices' number times a power of two, from ``fewest`` to ``width`` in all."""
     devices = 1 if mesh is None else mesh.size
-    return min(width, devices * max(FEWEST, 1 << (-(-count // devices) - 1).bit_length()))
+    return min(width, devices * max(fewest, 1 << (-(-count // devices) - 1).bit_length()))
 
 
 def widest(lanes: int) -> int:

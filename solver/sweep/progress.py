@@ -8,7 +8,8 @@ from typing import Any
 class Bar:
     """Points done, points a second, the time that remains and the statuses so far."""
 
-    def __init__(self, total: int, show: bool):
+    def __init__(self, show: bool):
+        self.total = 0
         self.statuses: collections.Counter[str] = collections.Counter()
         self.bar = None
         if show:
@@ -18,7 +19,7 @@ class Bar:
             rate, statuses = TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[statuses]}")
             columns = (MofNCompleteColumn(), BarColumn(), rate, TimeRemainingColumn(), statuses)
             self.bar = Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
-            self.task = self.bar.add_task("points", total=total, rate="", statuses="")
+            self.task = self.bar.add_task("points", total=0, rate="", statuses="")
 
     def __enter__(self) -> "Bar":
         if self.bar is not None:
@@ -29,15 +30,17 @@ class Bar:
         if self.bar is not None:
             self.bar.stop()
 
-    def skip(self, reports: Iterable[Mapping[str, Any]]) -> None:
-        """What an earlier run has done: counted, but not in the speed."""
-        points = 0
-        for report in reports:
-            points += report["points"]
+    def expect(self, points: int, earlier: Iterable[Mapping[str, Any]]) -> None:
+        """So many points more; of them an earlier run has done some: counted, but not in the speed."""
+        self.total += points
+        done = 0
+        for report in earlier:
+            done += report["points"]
             self.statuses.update(report["statuses"])
-        if self.bar is not None and points:
-            self.bar.update(self.task, completed=points)
-            self.bar.reset(self.task, completed=points)
+        if self.bar is not None:
+            self.bar.update(self.task, total=self.total)
+            if done:
+                self.bar.reset(self.task, completed=int(self.bar.tasks[0].completed) + done)
 
     def advance(self, report: Mapping[str, Any]) -> None:
         self.statuses.update(report["statuses"])

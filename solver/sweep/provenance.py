@@ -24,7 +24,9 @@ PACKAGES = ("jax", "jaxlib", "equinox", "lineax", "numpy", "xarray", "zarr")
 LONGEST = 32  # values of an array written out; of longer ones the shape and a checksum
 
 
-def identity(problem: Problem, axes: Mapping[str, np.ndarray], selection: Any) -> dict[str, str]:
+def identity(
+    problem: Problem, axes: Mapping[str, np.ndarray], selection: Any, refine: Any, steps: tuple[int, ...] | None
+) -> dict[str, str]:
     """Everything the numbers depend on, by name and as text: two sweeps that differ in one of them are two."""
     found = {f"grid axis {name}": f"{len(v)} values from {v[0]:g} to {v[-1]:g} {_array(v)}" for name, v in axes.items()}
     found["order of the axes"] = ", ".join(axes)
@@ -43,6 +45,8 @@ def identity(problem: Problem, axes: Mapping[str, np.ndarray], selection: Any) -
         "matmul precision": precision(),
         "code": code(type(game)),
     }
+    if refine is not None:
+        found |= {"refine": refine if isinstance(refine, str) else _code(refine), "coarse steps": str(steps)}
     return found
 
 
@@ -102,7 +106,7 @@ def _array(value: np.ndarray) -> str:
 
 
 def _code(function: Callable | None) -> str:
-    """A function by its name and bytecode, other callables by their fields; numbers it closes over show in the games."""
+    """A function by its name, bytecode and the numbers and words it closes over, other callables by their fields."""
     if function is None:
         return "none"
     if isinstance(function, functools.partial):
@@ -111,7 +115,11 @@ def _code(function: Callable | None) -> str:
         return json.dumps(described(function), ensure_ascii=False)
     name = getattr(function, "__qualname__", type(function).__qualname__)
     body = getattr(function, "__code__", None)
-    return name if body is None else f"{name} {_sha(_body(body))[:12]}"
+    if body is None:
+        return name
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    held = [_text(v) for v in cells if isinstance(v, (bool, int, float, str, np.ndarray, jax.Array))]
+    return f"{name} {_sha(_body(body) + json.dumps(held))[:12]}"
 
 
 def _body(code) -> str:

@@ -1,8 +1,5 @@
 """The sweep: a grid cut into chunks, each solved, kept in memory or in a store, and labelled."""
 
-import collections
-import dataclasses
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,21 +11,23 @@ import numpy as np
 
 from solver.algorithms.best_response import BestResponse
 from solver.game import AbstractGame, Profile, checked_profile
-from solver.solution import Solution, Status
+from solver.solution import Solution
 from solver.solve import checked_tolerance
+from solver.sweep.adaptive import adaptive
 from solver.sweep.batches import come_in_batches
-from solver.sweep.grid import Layout, checked_grid, layout
-from solver.sweep.labels import Schema, affordable, dataset, schema, selected, shapes_of
-from solver.sweep.lanes import Problem, solve_points, widest
+from solver.sweep.chunks import Plan
+from solver.sweep.grid import checked_grid
+from solver.sweep.labels import affordable, schema, shapes_of
+from solver.sweep.lanes import FEWEST, Problem, widest
 from solver.sweep.progress import Bar
 from solver.sweep.provenance import attributes, identity
-from solver.sweep.store import Store, existing_block
+from solver.sweep.refine import coarse_steps, num_coarse
+from solver.sweep.store import finished
 
 if TYPE_CHECKING:
     import xarray
 
-TILES = 8  # a chunk holds this many times the lanes solved at a time, so that few lanes are idle
-SHARE = 4  # chunks for each thread of a cluster, at least, so that all have work to the end
+QUARTER = 4  # an adaptive sweep's lanes: this part of the coarse grid, which later rounds are about the size of
 
 
 def sweep(
@@ -40,6 +39,8 @@ def sweep(
     start: Profile | float | None = None,
     starts: Sequence[Profile | float] | None = None,
     selection: Literal["first"] | Callable[[Solution], Any] = "first",
+    refine: "str | Callable[[xarray.Dataset], xarray.DataArray] | None" = None,
+    coarse_step: int | None = None,
     tolerance: float | None = None,
     max_steps: int = 200,
     store: str | Path | None = None,
@@ -58,6 +59,15 @@ def sweep(
         than 0.2 % of some player's set apart), and where there are several a second one in ``strategies_2`` and so on.
     :param selection: which equilibrium of several is the first: of the first start that ends in one, or the one with the
         highest score, a function of its :class:`Solution`.
+    :param refine: solve only the points that a boundary between regimes needs: those of a coarse grid and, level by level, of
+        the cells whose corners have different labels, with their neighbours, down to ``grid``, the finest. Labels are a
+        variable of whole numbers or booleans ("status", "num_equilibria", an output), or what a function gives for a
+        Dataset over the dimension ``point``, e.g. ``lambda ds: ds.mix.argmax("strategy")``. The Dataset then has
+        ``solved``, whether a point was (elsewhere other variables are nan, -1 or false), and ``regime``: its label, and
+        where it was not solved that of the nearest point that was. A boundary once met is followed to its end; an island
+        that lies between the coarse points is missed.
+    :param coarse_step: a power of two: one in so many values along every axis is in the coarse grid (default: at least 16
+        cells along an axis, at most 32).
     :param store: a directory for a zarr store, written chunk by chunk; with ``resume`` an interrupted sweep continues.
     :param client: a ``dask.distributed`` client whose workers solve the chunks, and write them where a store is given
         (on a file system they share).
@@ -69,9 +79,10 @@ def sweep(
         another sweep, saying what differs.
     :raises OSError: if the store cannot be written; what was written is whole.
     """
-    began = time.perf_counter()
+    began, path = time.perf_counter(), None if store is None else Path(store)
     axes = checked_grid(grid)
     algorithm = BestResponse() if algorithm is None else algorithm
+    shape, first = tuple(len(v) for v in axes.values()), tuple(v[0] for v in axes.values())
     problem = Problem(
         make_game=make_game,
         names=tuple(axes),
@@ -81,93 +92,22 @@ def sweep(
         starts=_starts(make_game, axes, start, starts),
         tolerance=checked_tolerance(tolerance),
         max_steps=jnp.asarray(max_steps),
-        in_batches=come_in_batches(make_game(**{name: v[0] for name, v in axes.items()}), algorithm),
+        in_batches=come_in_batches(make_game(**dict(zip(axes, first, strict=True))), algorithm),
     )
-    same = identity(problem, axes, selection)
-    width = affordable(problem, tuple(v[0] for v in axes.values())) * jax.local_device_count()
-    shape = tuple(len(v) for v in axes.values())
-    block = None if store is None else existing_block(Path(store), same, resume)
-    threads = 0 if client is None else sum(client.nthreads().values())
-    limit = chunk or min(TILES * width, -(-math.prod(shape) // max(1, SHARE * threads)))
-    cut = layout(shape, limit) if block is None else Layout(shape, block)
-    width = min(width, widest(cut.size * problem.num_starts))
-    about = schema(shapes_of(problem, width), grid, axes, None if starts is None else problem.num_starts)
-    attrs = attributes(problem, axes, same)
-
-    disk = None if store is None else Store(Path(store), cut, about, tuple(axes), same)
-    target = disk or Memory(cut, about, tuple(axes))
-    target.open(resume, attrs)
-    work = Work(problem, axes, cut, about, width, disk)
-    reports = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
-    todo = [k for k in range(cut.num_chunks) if k not in reports]
-    with Bar(cut.num_points, progress) as bar:
-        bar.skip(reports.values())
-        for k, report, tables in _solved(work, todo, client):
-            if tables is not None:
-                target.write(k, tables, report)
-            reports[k] = report
-            bar.advance(report)
-    spent = {"solve_seconds": sum(r["seconds"] for r in reports.values()), "wall_seconds": time.perf_counter() - began}
-    return target.finish(attrs | {name: round(value, 3) for name, value in spent.items()})
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """What it takes to solve chunks; with a ``store`` whoever solves one writes it."""
-
-    problem: Problem
-    axes: Mapping[str, np.ndarray]
-    layout: Layout
-    schema: Schema
-    width: int
-    store: Store | None
-
-    def solve(self, chunk: int) -> tuple[int, dict[str, Any], dict[str, np.ndarray] | None]:
-        began = time.perf_counter()
-        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.width)
-        tables = selected(found, self.schema)
-        counts = collections.Counter(tables["status"].tolist())
-        report = {
-            "points": len(tables["status"]),
-            "statuses": {Status(s).name: n for s, n in sorted(counts.items())},
-            "seconds": round(time.perf_counter() - began, 4),
-        }
-        if self.store is None:
-            return chunk, report, tables
-        self.store.write(chunk, tables, report)
-        return chunk, report, None
-
-
-class Memory:
-    """Chunks kept in arrays; what a :class:`Store` is on disk."""
-
-    def __init__(self, layout: Layout, about: Schema, dims: tuple[str, ...]):
-        self.layout, self.schema, self.dims = layout, about, dims
-        self.tables = {name: np.empty((*layout.shape, *v.shape), v.dtype) for name, v in about.variables.items()}
-
-    def open(self, resume: bool, attrs: Mapping[str, Any]) -> None:
-        del resume, attrs
-
-    def done(self, chunk: int) -> dict[str, Any] | None:
-        del chunk
-        return None
-
-    def write(self, chunk: int, tables: Mapping[str, np.ndarray], report: Mapping[str, Any]) -> None:
-        del report
-        cut = self.layout.slices(chunk)
-        for name, table in self.tables.items():
-            table[cut] = tables[name].reshape(table[cut].shape)
-
-    def finish(self, attrs: Mapping[str, Any]) -> "xarray.Dataset":
-        return dataset(self.tables, self.schema, self.dims, attrs)
-
-
-def _solved(work: Work, todo: list[int], client: Any):
-    if client is None:
-        return map(work.solve, todo)
-    from solver.sweep.cluster import solved_by
-
-    return solved_by(client, work, todo)
+    steps = None if refine is None else coarse_steps(shape, coarse_step)
+    same = identity(problem, axes, selection, refine, steps)
+    if path is not None and (whole := finished(path, same, resume)) is not None:
+        return whole
+    lanes, fewest = affordable(problem, first) * jax.local_device_count(), FEWEST
+    if steps is not None:  # many short lists of points: always the same number of lanes, so that one is compiled
+        lanes = fewest = min(lanes, widest(num_coarse(shape, steps) * problem.num_starts // QUARTER))
+    plan = Plan(problem, same, attributes(problem, axes, same), lanes, fewest, resume, client, chunk, began)
+    cut = plan.cut(shape, path)
+    about = schema(shapes_of(problem, plan.width(cut)), grid, axes, None if starts is None else problem.num_starts)
+    with Bar(progress) as bar:
+        if steps is None or refine is None:
+            return plan.solve(axes, plan.target(cut, tuple(axes), about, path), bar)
+        return adaptive(plan, cut, axes, about, steps, refine, path, bar)
 
 
 def _starts(make_game, axes, start, starts) -> Profile | None:

@@ -254,3 +254,14 @@ def test_a_point_is_a_set_of_strategies():
 
     game = Fixed(jnp.asarray(100.0), jnp.full(3, 10.0), jnp.asarray(1.0), jnp.asarray(0.0))
     assert_allclose(stacked(solve(game)), [70 / 3, 70 / 3, 20.0], rtol=1e-6)
+
+
+def test_many_lanes_find_no_cycle_where_one_finds_none():
+    """Each wants one more than the other: a climb of whole moves to the top, which is no cycle however many climb at once."""
+    own, other = jnp.meshgrid(jnp.arange(8.0), jnp.arange(8.0), indexing="ij")
+    table = -jnp.abs(own - jnp.minimum(other + 1, 7.0))
+    climb = jnp.stack([table, table.T])
+    scales = jnp.linspace(1.0, 2.0, 256)
+    found = jax.jit(jax.vmap(lambda scale: solve(NormalForm(scale * climb), throw=False)))(scales)
+    assert (found.status == Status.converged).all()
+    assert (found.strategies[0][:, -1] == 1).all()

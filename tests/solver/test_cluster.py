@@ -77,6 +77,8 @@ def test_two_processes_one_of_them_killed(undisturbed, tmp_path):
         in_memory = sweep(make, GRID, chunk=9, client=client, progress=False)
         np.testing.assert_allclose(in_memory.payoffs, undisturbed.payoffs, rtol=1e-9)
         assert in_memory.payoffs.dtype == np.float64
+        adaptive = {"outputs": None, "refine": lambda ds: ds.payoffs.argmax("player"), "coarse_step": 2}
+        same(run(tmp_path / "a.zarr", client=client, **adaptive), run(**adaptive))
 
 
 @pytest.mark.filterwarnings("ignore")

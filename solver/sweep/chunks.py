@@ -1,0 +1,136 @@
+"""Any points of a sweep, a grid or a list, cut into chunks: each solved, and kept in memory or in a store."""
+
+import collections
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from solver.solution import Status
+from solver.sweep.grid import Layout, layout
+from solver.sweep.labels import Schema, dataset, selected
+from solver.sweep.lanes import Problem, solve_points, widest
+from solver.sweep.progress import Bar
+from solver.sweep.store import Store, existing_block
+
+if TYPE_CHECKING:
+    import xarray
+
+TILES = 8  # a chunk holds this many times the lanes solved at a time, so that few lanes are idle
+SHARE = 4  # chunks for each thread of a cluster, at least, so that all have work to the end
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How the points of a sweep are cut, solved, kept and described, whichever they are."""
+
+    problem: Problem
+    identity: Mapping[str, str]
+    attrs: Mapping[str, Any]
+    lanes: int  # at a time, at most
+    fewest: int  # at a time on a device, the rest of which is padding
+    resume: bool
+    client: Any
+    chunk: int | None
+    began: float
+
+    def cut(self, shape: tuple[int, ...], path: Path | None) -> Layout:
+        """Chunks of points of ``shape``: those of the store at ``path`` if it is there."""
+        block = None if path is None else existing_block(path, self.identity, self.resume)
+        if block is not None:
+            return Layout(shape, block)
+        threads = 0 if self.client is None else sum(self.client.nthreads().values())
+        limit = min(TILES * self.lanes, -(-math.prod(shape) // max(1, SHARE * threads)))
+        return layout(shape, self.chunk or limit)
+
+    def width(self, cut: Layout) -> int:
+        """Lanes solved at a time."""
+        return min(self.lanes, max(self.fewest, widest(cut.size * self.problem.num_starts)))
+
+    def target(self, cut: Layout, dims: tuple[str, ...], about: Schema, path: Path | None) -> "Memory | Store":
+        """What holds the results, ready to be written."""
+        target = Memory(cut, about, dims) if path is None else Store(path, cut, about, dims, self.identity)
+        target.open(self.resume, self.attrs)
+        return target
+
+    def solve(self, axes: Mapping[str, np.ndarray], target: "Memory | Store", bar: Bar) -> "xarray.Dataset":
+        """Solve the chunks that ``target`` does not hold yet."""
+        cut, store = target.layout, target if isinstance(target, Store) else None
+        work = Work(self.problem, axes, cut, target.schema, self.width(cut), self.fewest, store)
+        reports = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
+        bar.expect(cut.num_points, reports.values())
+        for k, report, tables in _solved(work, [k for k in range(cut.num_chunks) if k not in reports], self.client):
+            if tables is not None:
+                target.write(k, tables, report)
+            reports[k] = report
+            bar.advance(report)
+        return self.finish(target, sum(r["seconds"] for r in reports.values()))
+
+    def finish(self, target: "Memory | Store", seconds: float, **more: Any) -> "xarray.Dataset":
+        spent = {"solve_seconds": round(seconds, 3), "wall_seconds": round(time.perf_counter() - self.began, 3)}
+        return target.finish({**self.attrs, **more, **spent})
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What it takes to solve chunks; with a ``store`` whoever solves one writes it."""
+
+    problem: Problem
+    axes: Mapping[str, np.ndarray]
+    layout: Layout
+    schema: Schema
+    width: int
+    fewest: int
+    store: Store | None
+
+    def solve(self, chunk: int) -> tuple[int, dict[str, Any], dict[str, np.ndarray] | None]:
+        began = time.perf_counter()
+        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.width, self.fewest)
+        tables = selected(found, self.schema)
+        report = summary(tables["status"]) | {"seconds": round(time.perf_counter() - began, 4)}
+        if self.store is None:
+            return chunk, report, tables
+        self.store.write(chunk, tables, report)
+        return chunk, report, None
+
+
+def summary(statuses: np.ndarray) -> dict[str, Any]:
+    """How many points, and how many of each status."""
+    counts = collections.Counter(statuses.tolist())
+    return {"points": len(statuses), "statuses": {Status(s).name: n for s, n in sorted(counts.items())}}
+
+
+class Memory:
+    """Chunks kept in arrays; what a :class:`Store` is on disk."""
+
+    def __init__(self, layout: Layout, about: Schema, dims: tuple[str, ...]):
+        self.layout, self.schema, self.dims = layout, about, dims
+        self.tables = {name: np.empty((*layout.shape, *v.shape), v.dtype) for name, v in about.variables.items()}
+
+    def open(self, resume: bool, attrs: Mapping[str, Any]) -> None:
+        del resume, attrs
+
+    def done(self, chunk: int) -> dict[str, Any] | None:
+        del chunk
+        return None
+
+    def write(self, chunk: int, tables: Mapping[str, np.ndarray], report: Mapping[str, Any]) -> None:
+        del report
+        cut = self.layout.slices(chunk)
+        for name, table in self.tables.items():
+            table[cut] = tables[name].reshape(table[cut].shape)
+
+    def finish(self, attrs: Mapping[str, Any]) -> "xarray.Dataset":
+        return dataset(self.tables, self.schema, self.dims, attrs)
+
+
+def _solved(work: Work, todo: list[int], client: Any):
+    if client is None:
+        return map(work.solve, todo)
+    from solver.sweep.cluster import solved_by
+
+    return solved_by(client, work, todo)
