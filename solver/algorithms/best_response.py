@@ -44,7 +44,9 @@ class BestResponse(eqx.Module):
         zeros = jnp.zeros((MEMORY, n), table.dtype)
         big = jnp.asarray(jnp.inf, table.dtype)
         count = jnp.asarray(0, jnp.int32)
-        return State(table, big, history, zeros, zeros, table.ravel(), table.ravel(), count, count, count)
+        return State(
+            table, big, history, zeros, zeros, table.ravel(), table.ravel(), count, count, count, count > 0, count
+        )
 
     def step(self, game: AbstractGame, state: "State", tolerance: Array) -> "State":
         spaces = game.actions()
@@ -65,15 +67,20 @@ class BestResponse(eqx.Module):
         keep = known & (move < state.move)
         df = jnp.where(keep, jnp.roll(state.df, -1, 0).at[-1].set(f - state.last_f), 0)
         dg = jnp.where(keep, jnp.roll(state.dg, -1, 0).at[-1].set(g - state.last_g), 0)
-        table = replies
+        table, ahead_of = replies, jnp.asarray(False)
         if self.accelerate and all(isinstance(space, Box) for space in spaces):
             weights = jnp.linalg.lstsq(df.T, f, rcond=1e-6)[0]
             ahead = jnp.clip((g - weights @ dg).reshape(replies.shape), low, high)
-            table = jnp.where(keep & (move < 0.3), ahead, replies)
+            ahead_of = keep & (move < 0.3) & ~state.careful
+            table = jnp.where(ahead_of, ahead, replies)
 
         gap = jnp.abs(state.history - g).max(axis=1).at[-1].set(jnp.inf)  # the same reply twice: no cycle of plays
         near = jnp.where(jnp.isnan(gap), jnp.inf, gap) <= 1e-3 * jnp.minimum(move, 1.0) * width.max()
-        cycle = jnp.where((move >= 0.9 * state.move) & near.any(), jnp.argmax(near[::-1]) + 1, 0)
+        recurs = (move >= 0.9 * state.move) & near.any()
+        length = jnp.argmax(near[::-1]) + 1
+        # between extrapolated profiles a recurrence proves nothing: go on without extrapolating, and see it again
+        plain = jnp.where(ahead_of, 0, state.plain + 1)
+        cycle = jnp.where(recurs & (length < plain), length, 0)
         return State(
             table=table,
             move=move,
@@ -84,6 +91,8 @@ class BestResponse(eqx.Module):
             last_g=g,
             num_steps=state.num_steps + 1,
             cycle=cycle.astype(jnp.int32),
+            plain=plain,
+            careful=state.careful | (recurs & (length >= plain)),
             calm=(_calm(move, state.move, tolerance) & (inner <= tolerance)).astype(jnp.int32),
         )
 
@@ -105,6 +114,8 @@ class State(eqx.Module):
     last_g: Array
     num_steps: Array
     cycle: Array  # its length, 0 if none was found
+    plain: Array  # steps since one was last extrapolated
+    careful: Array  # no more extrapolation
     calm: Array
 
 
@@ -116,7 +127,7 @@ def inner_tolerance(state: State, tolerance: Array) -> Array:
 def _calm(move: Array, last: Array, tolerance: Array) -> Array:
     """Moves whose regret, of second order, is far within tolerance; or near enough and no longer shrinking (noise)."""
     scale = jnp.sqrt(tolerance)
-    return (move <= 3e-3 * scale) | ((move <= 0.1 * scale) & (move >= 0.5 * last))
+    return (move <= 3e-3 * scale) | ((move <= 0.1 * scale) & (move >= 0.9 * last))
 
 
 def _bounds(spaces, table: Array) -> tuple[Array, Array]:
