@@ -3,6 +3,7 @@
 from solver.algorithms.best_response import BestResponse
 from solver.algorithms.fictitious_play import FictitiousPlay
 from solver.algorithms.logit import LogitResponse
+from solver.algorithms.newton import Newton
 from solver.algorithms.regret_matching import RegretMatching
 from solver.algorithms.replicator import LogitDynamics, Replicator, is_evolutionarily_stable, trajectory
 from solver.certify import certify
@@ -38,6 +39,7 @@ __all__ = [
     "LogitDynamics",
     "LogitFit",
     "LogitResponse",
+    "Newton",
     "NormalForm",
     "RegretMatching",
     "Replicator",
