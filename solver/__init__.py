@@ -1,12 +1,14 @@
 """Certified equilibria of games, in JAX: the whole public API."""
 
 from solver.algorithms.best_response import BestResponse
+from solver.algorithms.extragradient import Extragradient
 from solver.algorithms.fictitious_play import FictitiousPlay
 from solver.algorithms.logit import LogitResponse
 from solver.algorithms.newton import Newton
 from solver.algorithms.regret_matching import RegretMatching
 from solver.algorithms.replicator import LogitDynamics, Replicator, is_evolutionarily_stable, trajectory
 from solver.certify import certify
+from solver.continuous.find_equilibria import find_equilibria
 from solver.finite.components import Component, components
 from solver.finite.convex import coarse_correlated_equilibrium, correlated_equilibrium, zero_sum
 from solver.finite.estimation import LogitFit, fit_logit
@@ -33,6 +35,7 @@ __all__ = [
     "Component",
     "EquilibriumError",
     "EquilibriumSet",
+    "Extragradient",
     "FictitiousPlay",
     "FixedPoint",
     "LeaderFollower",
@@ -52,6 +55,7 @@ __all__ = [
     "components",
     "correlated_equilibrium",
     "extreme_equilibria",
+    "find_equilibria",
     "fit_logit",
     "fixed_point",
     "is_evolutionarily_stable",

@@ -38,12 +38,7 @@ class Newton(eqx.Module):
     def init(self, game: AbstractGame, profile: Profile, tolerance: Array) -> "State":
         del tolerance
         scale = marginal_scale(game, flat(profile))
-        low, high = bounds(game)
-        share = jnp.clip((flat(profile) - low) / _width(low, high), 0, 1)
-        mixing = [i for i, space in enumerate(game.actions()) if isinstance(space, Simplex)]
-        slopes = split(game, marginal_payoffs(game, flat(profile)))
-        values = [slopes[i].max() / scale[i] for i in mixing]
-        z = jnp.concatenate([share, jnp.stack(values)]) if mixing else share
+        z = unknowns(game, scale, flat(profile))
         zero = jnp.asarray(0, jnp.int32)
         return State(z, scale, jnp.abs(system(game, scale, z)).max(), jnp.asarray(False), zero, zero)
 
@@ -103,6 +98,15 @@ def marginal_scale(game: AbstractGame, x: Array) -> Array:
     return jnp.where(scale > 0, scale, 1)
 
 
+def unknowns(game: AbstractGame, scale: Array, x: Array) -> Array:
+    """A flat profile as shares of the intervals and mixtures, then each mixture's value: its best action's payoff."""
+    low, high = bounds(game)
+    share = jnp.clip((x - low) / jnp.where(high > low, high - low, 1), 0, 1)
+    slopes = split(game, marginal_payoffs(game, x))
+    values = [slopes[i].max() / scale[i] for i, space in enumerate(game.actions()) if isinstance(space, Simplex)]
+    return jnp.concatenate([share, jnp.stack(values)]) if values else share
+
+
 def system(game: AbstractGame, scale: Array, z: Array) -> Array:
     """Φ of the module's docstring, with marginal payoffs in units of ``scale``."""
     low, high = bounds(game)
@@ -134,7 +138,3 @@ def inside(game: AbstractGame, z: Array) -> Array:
     free = np.full(sum(mixing), np.inf)
     low, high = np.concatenate([np.zeros(len(most)), -free]), np.concatenate([most, free])
     return jnp.clip(z, jnp.asarray(low, z.dtype), jnp.asarray(high, z.dtype))
-
-
-def _width(low: Array, high: Array) -> Array:
-    return jnp.where(high > low, high - low, 1)
