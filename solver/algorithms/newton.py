@@ -37,39 +37,42 @@ class Newton(eqx.Module):
 
     def init(self, game: AbstractGame, profile: Profile, tolerance: Array) -> "State":
         del tolerance
+        low, high = bounds(game)
         scale = marginal_scale(game, flat(profile))
-        z = unknowns(game, scale, flat(profile))
+        share = jnp.clip((flat(profile) - low) / jnp.where(high > low, high - low, 1), 0, 1)
+        mixing = any(isinstance(space, Simplex) for space in game.actions())
+        z = unknowns(game, share, scaled_slopes(game, scale, share)) if mixing else share
         zero = jnp.asarray(0, jnp.int32)
-        return State(z, scale, jnp.abs(system(game, scale, z)).max(), jnp.asarray(False), zero, zero)
+        return State(z, scale, jnp.asarray(jnp.inf, z.dtype), jnp.asarray(False), zero, zero)
 
     def step(self, game: AbstractGame, state: "State", tolerance: Array) -> "State":
         del tolerance
 
         def equations(z):
-            return system(game, state.scale, z)
+            value = residuals(game, z, scaled_slopes(game, state.scale, z[: state.z.size - num_mixtures(game)]))
+            return value, value
 
-        here, jacobian = equations(state.z), jax.jacfwd(equations)(state.z)
-        merit = (here**2).sum()
-        slope = jacobian.T @ here
-        newton = jnp.linalg.solve(jacobian, -here)
+        jacobian, here = jax.jacfwd(equations, has_aux=True)(state.z)
+        merit, slope = (here**2).sum(), jacobian.T @ here
         ridge = jnp.sqrt(merit) * jnp.eye(len(here)) + jacobian.T @ jacobian
-        directions = jnp.stack([newton, jnp.linalg.solve(ridge, -slope)])
+        directions = jnp.linalg.solve(jnp.stack([jacobian, ridge]), -jnp.stack([here, slope])[..., None])[..., 0]
         steps = 0.5 ** jnp.arange(HALVINGS, dtype=here.dtype)
-        points = jax.vmap(lambda t: inside(game, state.z + t * directions))(steps)  # (HALVINGS, 2, n)
-        points = jnp.swapaxes(points, 0, 1).reshape(2 * HALVINGS, -1)
-        merits = (jax.vmap(equations)(points) ** 2).sum(axis=1)
+        points = state.z + (steps[:, None] * directions[:, None, :]).reshape(2 * HALVINGS, -1)
+        points = inside(game, points)
+        values = jax.vmap(equations)(points)[0]
+        merits = (values**2).sum(axis=1)
         merits = jnp.where(jnp.isfinite(merits), merits, jnp.inf)
         enough = merits <= (1 - 2 * ARMIJO * jnp.tile(steps, 2)) * merit
         chosen = jnp.where(enough.any(), enough.argmax(), merits.argmin())
         better = merits[chosen] < merit
         z = jnp.where(better, points[chosen], state.z)
-        residual = jnp.where(better, jnp.abs(equations(z)).max(), state.residual)
+        residual = jnp.abs(jnp.where(better, values[chosen], here)).max()
         return State(z, state.scale, residual, ~better, state.num_steps + 1, state.cycle)
 
     def terminated(self, state: "State", tolerance: Array) -> Array:
         """The residual is rounding, or no step lowers it."""
         del tolerance
-        return state.stuck | (state.residual <= jnp.finfo(state.z.dtype).eps) | ~jnp.isfinite(state.residual)
+        return state.stuck | (state.residual <= jnp.finfo(state.z.dtype).eps) | jnp.isnan(state.residual)
 
     def profile(self, game: AbstractGame, state: "State") -> Profile:
         low, high = bounds(game)
@@ -98,20 +101,26 @@ def marginal_scale(game: AbstractGame, x: Array) -> Array:
     return jnp.where(scale > 0, scale, 1)
 
 
-def unknowns(game: AbstractGame, scale: Array, x: Array) -> Array:
-    """A flat profile as shares of the intervals and mixtures, then each mixture's value: its best action's payoff."""
+def num_mixtures(game: AbstractGame) -> int:
+    return sum(isinstance(space, Simplex) for space in game.actions())
+
+
+def scaled_slopes(game: AbstractGame, scale: Array, share: Array) -> Array:
+    """Marginal payoffs in units of ``scale``, per share of the sets, flat."""
     low, high = bounds(game)
-    share = jnp.clip((x - low) / jnp.where(high > low, high - low, 1), 0, 1)
-    slopes = split(game, marginal_payoffs(game, x))
-    values = [slopes[i].max() / scale[i] for i, space in enumerate(game.actions()) if isinstance(space, Simplex)]
+    return marginal_payoffs(game, low + (high - low) * share) * (high - low) / scale[owners(game)]
+
+
+def unknowns(game: AbstractGame, share: Array, slopes: Array) -> Array:
+    """The shares, then each mixture's value: its best action's payoff."""
+    parts = zip(game.actions(), split(game, slopes), strict=True)
+    values = [g.max() for space, g in parts if isinstance(space, Simplex)]
     return jnp.concatenate([share, jnp.stack(values)]) if values else share
 
 
-def system(game: AbstractGame, scale: Array, z: Array) -> Array:
-    """Φ of the module's docstring, with marginal payoffs in units of ``scale``."""
-    low, high = bounds(game)
-    share, values = z[: len(low)], z[len(low) :]
-    slopes = marginal_payoffs(game, low + (high - low) * share) * (high - low) / scale[owners(game)]
+def residuals(game: AbstractGame, z: Array, slopes: Array) -> Array:
+    """Φ of the module's docstring at the unknowns ``z``, where marginal payoffs are ``slopes``."""
+    share, values = z[: slopes.size], z[slopes.size :]
     parts, sums = [], []
     for space, s, g in zip(game.actions(), split(game, share), split(game, slopes), strict=True):
         if isinstance(space, Box):

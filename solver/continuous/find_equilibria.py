@@ -22,8 +22,8 @@ from jax import Array
 
 from solver.algorithms.best_response import BestResponse
 from solver.algorithms.extragradient import Extragradient
-from solver.algorithms.newton import Newton, marginal_scale, system, unknowns
-from solver.continuous.conditions import bounds, flat, marginal_payoffs, owners
+from solver.algorithms.newton import Newton, marginal_scale, residuals, scaled_slopes, unknowns
+from solver.continuous.conditions import bounds, flat, owners
 from solver.game import AbstractGame, Profile
 from solver.regret import certify_profile
 from solver.solution import EquilibriumSet
@@ -78,7 +78,11 @@ def find_equilibria(
 
 
 def spread(game: AbstractGame, key: Array, count: int) -> Profile:
-    """Scrambled Sobol points of the product of the sets, one array (count, size) per player; uniform on a Simplex."""
+    """One array (count, size) per player: scrambled Sobol points of the product of the sets, uniform on a Simplex.
+
+    The first three are all sets' lower ends, middles and upper ends, as far as ``count`` goes: equilibria of symmetric games
+    and those at corners that best replies are driven away from are often there.
+    """
     from scipy.stats import qmc
 
     spaces = game.actions()
@@ -89,6 +93,7 @@ def spread(game: AbstractGame, key: Array, count: int) -> Profile:
     parts, out = np.split(unit, np.cumsum([space.size for space in spaces])[:-1], axis=1), []
     for space, u in zip(spaces, parts, strict=True):
         if isinstance(space, Box):
+            u[:3] = np.array([0.0, 0.5, 1.0])[:count, None]
             out.append(space.lower + (space.upper - space.lower) * jnp.asarray(u, dtype))
         else:
             weights = -np.log(np.clip(u, 1e-12, 1 - 1e-12))
@@ -126,20 +131,21 @@ def _measure(game: AbstractGame, profiles: Profile, tolerance: Array) -> Seen:
 
     def one(profile):
         payoffs, regret, certificate = certify_profile(game, profile)
-        x = flat(profile)
-        scale, share = marginal_scale(game, x), (x - low) / width
+        share, scale = (flat(profile) - low) / width, marginal_scale(game, flat(profile))
 
         def slopes(share):
-            return marginal_payoffs(game, low + width * share) * width / scale[owners(game)]
+            value = scaled_slopes(game, scale, share)
+            return value, value
 
+        bend, slope = jax.jacfwd(slopes, has_aux=True)(share)
         return Seen(
             strategies=profile,
             share=share,
             regret=regret.max(),
             within=_within(payoffs, regret, certificate, tolerance),
-            residual=jnp.abs(system(game, scale, unknowns(game, scale, x))).max(),
-            slopes=slopes(share),
-            bend=jax.jacfwd(slopes)(share),
+            residual=jnp.abs(residuals(game, unknowns(game, share, slope), slope)).max(),
+            slopes=slope,
+            bend=bend,
         )
 
     return jax.vmap(one)(profiles)
