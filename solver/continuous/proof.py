@@ -1,0 +1,168 @@
+r"""A proof that no deviation gains more than ε, by interval arithmetic and branch and bound (Hansen and Walster 2004).
+
+On a box of own strategies Y around c, with the gradient g at c and bounds H of the second derivatives over Y, a payoff is at
+most the least of
+
+.. math::
+    \sup u(Y),\qquad u(c) + \sup \nabla u(Y)\cdot(Y - c),\qquad
+    u(c) + \sum_k \max_{d_k \in Y_k - c_k} \Bigl(g_k d_k + \tfrac12 \lambda_k d_k^2\Bigr),\quad
+    \lambda_k = \sup H_{kk} + \sum_{l \ne k} |H_{kl}|
+
+of which the last two need payoffs to be smooth on Y. Boxes that could still gain more than ε are halved. Where a payoff is
+concave in the own strategy, the set itself is often box enough.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from solver.continuous.intervals import Interval, add, evaluate, multiply, point, subtract, total
+from solver.game import AbstractGame, Profile
+from solver.spaces import Box
+
+BATCH = 32  # boxes bounded at once
+MOST_BOXES = 20_000  # of a player
+
+
+class Bound(NamedTuple):
+    """A player's gain from deviating is at most ``high``, and at least ``low`` (of some deviation)."""
+
+    low: float
+    high: float
+    num_boxes: int
+
+
+class Payoff:
+    """One player's payoff in its own strategy, (BATCH, size) at a time, with the bounds of its derivatives."""
+
+    def __init__(self, game: AbstractGame, profile: Profile, player: int):
+        arrays, static = eqx.partition((game, profile), eqx.is_array)
+        leaves, treedef = jax.tree.flatten(arrays)
+        size = profile[player].shape[0]
+
+        def own(leaves, y):
+            whole, others = eqx.combine(jax.tree.unflatten(treedef, leaves), static)
+            deviated = (*others[:player], y, *others[player + 1 :])
+            return whole.committed_payoffs(others, deviated)[player]
+
+        def traced(function: Callable):
+            return jax.make_jaxpr(jax.vmap(function, (None, 0)))(leaves, jnp.zeros((BATCH, size)))
+
+        self.jaxprs = [traced(f) for f in (own, jax.jacfwd(own, 1), jax.jacfwd(jax.jacfwd(own, 1), 1))]
+        self.leaves = [np.asarray(leaf) for leaf in leaves]
+
+    def __call__(self, y: Interval, order: int, smooth: bool = False) -> Interval:
+        """Bounds of the payoff (order 0), its gradient (1) or second derivatives (2) over boxes (BATCH, size)."""
+        leaves = [point(x) if np.issubdtype(x.dtype, np.floating) else x for x in self.leaves]
+        return evaluate(self.jaxprs[order], *leaves, y, smooth=smooth)[0]
+
+
+def bound_gain(game: AbstractGame, profile: Profile, player: int, epsilon: float) -> Bound:
+    """Bounds of the player's largest gain, the upper one at most ``epsilon`` if that could be shown.
+
+    :raises UnsupportedPrimitive: if the payoffs use an operation without an interval rule.
+    """
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        game, profile = jax.tree.map(_double, (game, profile))
+        space = game.actions()[player]
+        profile = tuple(s.project(x) for s, x in zip(game.actions(), profile, strict=True))
+        payoff, own = Payoff(game, profile, player), np.asarray(profile[player])
+        base = _first(payoff(_repeated(own[None]), 0), 1)
+        if isinstance(space, Box):
+            return _branch(payoff, own, np.asarray(space.lower), np.asarray(space.upper), base, epsilon)
+        low, high = -np.inf, -np.inf
+        for corners in np.array_split(np.eye(len(own)), -(-len(own) // BATCH)):
+            gain = subtract(_first(payoff(_repeated(corners), 0), len(corners)), base)
+            low, high = max(low, _number(gain.low, -np.inf).max()), max(high, _number(gain.high, np.inf).max())
+        return Bound(low, high, len(own))
+
+
+def _branch(payoff: Payoff, own, lower, upper, base: Interval, epsilon: float) -> Bound:
+    lows, highs, tops = lower[None], upper[None], np.array([np.inf])
+    proved, best, count = 0.0, -np.inf, 0
+    while len(lows) and count < MOST_BOXES:
+        order = np.argsort(-tops, kind="stable")
+        now, rest = order[:BATCH], order[BATCH:]
+        gain, seen, steep = _bound(payoff, Interval(lows[now], highs[now]), own, base)
+        count, best = count + len(now), max(best, seen)
+        if best > epsilon:
+            break
+        done = gain <= epsilon
+        proved = max(proved, gain[done].max(initial=0.0))
+        open_ = now[~done]
+        left, right = _halved(lows[open_], highs[open_], steep[~done], upper - lower)
+        lows = np.concatenate([lows[rest], left[0], right[0]])
+        highs = np.concatenate([highs[rest], left[1], right[1]])
+        tops = np.concatenate([tops[rest], gain[~done], gain[~done]])
+    return Bound(best, max(proved, tops.max(initial=0.0)), count)
+
+
+def _bound(payoff: Payoff, y: Interval, own, base: Interval) -> tuple[np.ndarray, float, np.ndarray]:
+    """The most that is gained on each box, what is surely gained somewhere, and how steep payoffs are by coordinate."""
+    count = len(y.low)
+    centre = np.clip(own, y.low, y.high)
+    padded, at = Interval(*map(_pad, y)), point(_pad(centre))
+    middle = payoff(point(_pad((y.low + y.high) / 2)), 0)
+    here, slope = payoff(at, 0), payoff(at, 1)
+    plain, smooth = payoff(padded, 0), payoff(padded, 0, smooth=True)
+    slopes, bends = payoff(padded, 1, smooth=True), payoff(padded, 2, smooth=True)
+    move = subtract(padded, at)
+    first = add(here, total(multiply(slopes, move), (1,)))
+    own_bend = np.arange(bends.shape[1])
+    off = np.maximum(np.abs(bends.low), np.abs(bends.high))
+    off[:, own_bend, own_bend] = 0
+    curve = add(Interval(*(e[:, own_bend, own_bend] for e in bends)), total(point(off), (2,)))
+    second = add(here, total(_highest(slope, curve.high, move), (1,)))
+    sure = ~np.isnan(smooth.low)
+    highs = [_number(plain.high, np.inf), *(np.where(sure, _number(x.high, np.inf), np.inf) for x in (first, second))]
+    gain = subtract(Interval(plain.low, np.minimum.reduce(highs)), base).high[:count]
+    seen = [subtract(x, base).low[:count] for x in (middle, here)]
+    steep = np.nan_to_num(np.maximum(np.abs(slopes.low), np.abs(slopes.high)), nan=1.0, posinf=1.0)[:count]
+    return gain, float(_number(np.stack(seen), -np.inf).max()), steep
+
+
+def _highest(slope: Interval, curve: np.ndarray, move: Interval) -> Interval:
+    """An upper bound of max g d + curve d²/2 over the move d, coordinate by coordinate (its lower end is not used)."""
+    bend = point(curve)
+    square = np.maximum(move.low**2, move.high**2) * (1 + 1e-15)
+    lift = multiply(bend, point(0.5 * square))
+    linear = multiply(slope, move)
+    rising = add(linear, point(np.maximum(lift.high, 0)))
+    size = np.maximum(np.abs(slope.low), np.abs(slope.high))
+    falling = curve < 0
+    vertex = size**2 / np.where(falling, -2 * curve, 1) * (1 + 1e-14) + np.finfo(float).tiny
+    return Interval(linear.low, np.where(falling, np.fmin(rising.high, vertex), rising.high))
+
+
+def _halved(low, high, steep, width):
+    """Each box cut where the payoff varies most."""
+    share = (high - low) / np.where(width > 0, width, 1)
+    at = np.argmax(np.where(steep > 0, steep, 1e-300) * (high - low) + 1e-300 * share, axis=1)
+    rows, cut = np.arange(len(low)), (low + high) / 2
+    left, right = high.copy(), low.copy()
+    left[rows, at], right[rows, at] = cut[rows, at], cut[rows, at]
+    return (low, left), (right, high)
+
+
+def _double(leaf):
+    return jnp.asarray(leaf, jnp.float64) if eqx.is_inexact_array(leaf) else leaf
+
+
+def _pad(rows: np.ndarray) -> np.ndarray:
+    return np.concatenate([rows, np.repeat(rows[:1], BATCH - len(rows), axis=0)])
+
+
+def _repeated(rows: np.ndarray) -> Interval:
+    return point(_pad(rows))
+
+
+def _first(x: Interval, count: int) -> Interval:
+    return Interval(x.low[:count], x.high[:count])
+
+
+def _number(x: np.ndarray, otherwise: float) -> np.ndarray:
+    return np.where(np.isnan(x), otherwise, x)
