@@ -49,11 +49,35 @@ def evaluate(closed: ClosedJaxpr, *arguments: Interval, smooth: bool = False) ->
 
 def _run(jaxpr: Jaxpr, consts: list, arguments: list, smooth: bool) -> list:
     values: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
+    extremes: dict[Any, Any] = {}  # what was the larger or smaller of what
+
+    def value(v):
+        return _constant(v.val) if isinstance(v, Literal) else values[v]
+
     for equation in jaxpr.eqns:
-        inputs = [_constant(v.val) if isinstance(v, Literal) else values[v] for v in equation.invars]
-        outputs = _apply(equation, inputs, smooth)
+        inputs = [value(v) for v in equation.invars]
+        if equation.primitive.name in ("max", "min"):
+            extremes[equation.outvars[0]] = equation
+        won = _won(equation, extremes) if equation.primitive.name == "eq" else None
+        if won is None:
+            outputs = _apply(equation, inputs, smooth)
+        else:
+            outputs = [_spoiled(won[0](value(won[1]), value(won[2])), inputs)]
         values.update(zip(equation.outvars, outputs, strict=True))
-    return [_constant(v.val) if isinstance(v, Literal) else values[v] for v in jaxpr.outvars]
+    return [value(v) for v in jaxpr.outvars]
+
+
+def _won(equation, extremes: dict) -> tuple[Callable, Any, Any] | None:
+    """``x == max(x, y)`` as ``x >= y``, as derivatives ask it: intervals of x and the maximum always meet."""
+    for x, z in (equation.invars, equation.invars[::-1]):
+        found = None if isinstance(z, Literal) else extremes.get(z)
+        if found is None:
+            continue
+        rule = RULES["ge" if found.primitive.name == "max" else "le"]
+        for own, other in (found.invars, found.invars[::-1]):
+            if own is x or (isinstance(own, Literal) and isinstance(x, Literal) and own.val == x.val):
+                return rule, own, other
+    return None
 
 
 def _apply(equation, inputs: list, smooth: bool) -> list:
@@ -339,24 +363,37 @@ def smallest(x, axes, smooth, **_) -> Interval:
     return negate(largest(negate(x), axes, smooth))
 
 
-def _structural(equation, inputs: list) -> Any:
+def _structural(equation, inputs: list) -> list:
     """Operations that move entries about: the same on both ends, at places that are known."""
-    name, bind = equation.primitive.name, equation.primitive.bind
+    name, params = equation.primitive.name, equation.params
     moved = [_is_moved(v) for v in equation.invars]
     if any(isinstance(x, Interval) and not m for x, m in zip(inputs, moved, strict=True)):
         raise UnsupportedPrimitive(f"{name} at a place that depends on the strategy")
-    with jax.enable_x64(True):
-        if not any(isinstance(x, Interval) for x in inputs):
-            outs = [bind(*inputs, **equation.params)]
-        else:
-            full = [as_interval(x) if m else x for x, m in zip(inputs, moved, strict=True)]
-            outs = [bind(*(x[e] if isinstance(x, Interval) else x for x in full), **equation.params) for e in (0, 1)]
-    if equation.primitive.multiple_results:
-        joined = zip(*outs, strict=True)
-    else:
-        joined = [outs]
-    arrays = [[np.asarray(e) for e in ends] for ends in joined]
-    return [Interval(*ends) if len(ends) == 2 else ends[0] for ends in arrays]
+
+    def apply(arrays):
+        if name in SHAPES:
+            return SHAPES[name](*arrays, **params)
+        with jax.enable_x64(True):
+            return jax.tree.map(np.asarray, equation.primitive.bind(*arrays, **params))
+
+    if any(isinstance(x, Interval) for x in inputs):
+        full = [as_interval(x) if m else x for x, m in zip(inputs, moved, strict=True)]
+        ends = [apply([x[e] if isinstance(x, Interval) else x for x in full]) for e in (0, 1)]
+        return [Interval(*pair) for pair in zip(*ends, strict=True)] if name == "split" else [Interval(*ends)]
+    out = apply(inputs)
+    return list(out) if name == "split" else [out]
+
+
+def _broadcast(x, *_, shape, broadcast_dimensions, **__):
+    lined = [1] * len(shape)
+    for axis, size in zip(broadcast_dimensions, x.shape, strict=True):
+        lined[axis] = size
+    return np.broadcast_to(x.reshape(lined), shape)
+
+
+def _slice(x, start_indices, limit_indices, strides):
+    steps = strides or [1] * x.ndim
+    return x[tuple(slice(*part) for part in zip(start_indices, limit_indices, steps, strict=True))]
 
 
 def _is_moved(variable) -> bool:
@@ -364,10 +401,20 @@ def _is_moved(variable) -> bool:
     return np.issubdtype(variable.aval.dtype, np.floating) or variable.aval.dtype == bool
 
 
+# in numpy, which is quicker than XLA here
+SHAPES: dict[str, Callable] = {
+    "broadcast_in_dim": _broadcast,
+    "slice": _slice,
+    "reshape": lambda x, new_sizes, **_: x.reshape(new_sizes),
+    "squeeze": lambda x, dimensions, **_: np.squeeze(x, tuple(dimensions)),
+    "transpose": lambda x, permutation, **_: x.transpose(permutation),
+    "concatenate": lambda *xs, dimension, **_: np.concatenate(xs, dimension),
+    "rev": lambda x, dimensions, **_: np.flip(x, dimensions),
+    "split": lambda x, sizes, axis, **_: np.split(x, np.cumsum(sizes)[:-1], axis),
+}
 CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"}
 STRUCTURAL = {
-    "broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "slice", "concatenate", "rev", "pad", "gather",
-    "dynamic_slice", "scatter", "dynamic_update_slice", "copy", "copy_p", "split",
+    *SHAPES, "expand_dims", "stack", "pad", "gather", "dynamic_slice", "scatter", "dynamic_update_slice", "copy", "copy_p",
 }  # fmt: skip
 MIXING = {"mul", "select_n", "reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "cumsum", "dot_general"}
 OPENINGS = {

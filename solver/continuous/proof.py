@@ -24,8 +24,9 @@ from solver.continuous.intervals import Interval, add, evaluate, multiply, point
 from solver.game import AbstractGame, Profile
 from solver.spaces import Box
 
-BATCH = 32  # boxes bounded at once
-MOST_BOXES = 20_000  # of a player
+BATCH = 64  # boxes bounded at once
+MOST_BOXES = 10_000  # of a player
+NARROW = 1e-13  # share of a set; a box that narrow without a bound will not get one
 
 
 class Bound(NamedTuple):
@@ -92,6 +93,10 @@ def _branch(payoff: Payoff, own, lower, upper, base: Interval, epsilon: float) -
         if best > epsilon:
             break
         done = gain <= epsilon
+        narrow = (highs[now] - lows[now] <= NARROW * (upper - lower)).all(axis=1)
+        if (narrow & ~done).any():
+            tops = np.append(tops, gain[narrow].max())
+            break
         proved = max(proved, gain[done].max(initial=0.0))
         open_ = now[~done]
         left, right = _halved(lows[open_], highs[open_], steep[~done], upper - lower)
