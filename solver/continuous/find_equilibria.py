@@ -23,6 +23,7 @@ from jax import Array
 from solver.algorithms.best_response import BestResponse
 from solver.algorithms.extragradient import Extragradient
 from solver.algorithms.newton import Newton, marginal_scale, residuals, scaled_slopes, unknowns
+from solver.continuous.completeness import completeness
 from solver.continuous.conditions import bounds, flat, owners
 from solver.game import AbstractGame, Profile
 from solver.regret import certify_profile
@@ -64,16 +65,18 @@ def find_equilibria(
     distinct = _merged(seen, kept, float(tolerance_))
     good, merely = distinct[seen.within[distinct]], distinct[~seen.within[distinct]]
     radius = [spectral_radius(game, seen, at) for at in good]
+    proof = completeness(game, np.concatenate([s[distinct] for s in seen.strategies], axis=1))
     return EquilibriumSet(
         game=game,
         strategies=tuple(jnp.asarray(s[good]) for s in seen.strategies),
         mask=jnp.ones(len(good), bool),
         count=jnp.asarray(len(good)),
-        complete=jnp.asarray(False),
+        complete=jnp.asarray(bool(proof)),
         max_regret=jnp.asarray(seen.regret[good]),
         spectral_radius=jnp.asarray(np.array(radius, seen.regret.dtype)),
         num_stationary=jnp.asarray(len(merely)),
         num_starts=jnp.asarray(starts),
+        proof=proof,
     )
 
 

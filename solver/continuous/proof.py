@@ -12,8 +12,8 @@ of which the last two need payoffs to be smooth on Y. Boxes that could still gai
 concave in the own strategy, the set itself is often box enough.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -37,29 +37,38 @@ class Bound(NamedTuple):
     num_boxes: int
 
 
-class Payoff:
-    """One player's payoff in its own strategy, (BATCH, size) at a time, with the bounds of its derivatives."""
+class Traced:
+    """Functions of (tree, x), with bounds over BATCH boxes of x at once; numbers in ``tree`` are exact."""
 
-    def __init__(self, game: AbstractGame, profile: Profile, player: int):
-        arrays, static = eqx.partition((game, profile), eqx.is_array)
+    def __init__(self, tree: Any, functions: Sequence[Callable], size: int):
+        arrays, static = eqx.partition(tree, eqx.is_array)
         leaves, treedef = jax.tree.flatten(arrays)
-        size = profile[player].shape[0]
-
-        def own(leaves, y):
-            whole, others = eqx.combine(jax.tree.unflatten(treedef, leaves), static)
-            deviated = (*others[:player], y, *others[player + 1 :])
-            return whole.committed_payoffs(others, deviated)[player]
 
         def traced(function: Callable):
-            return jax.make_jaxpr(jax.vmap(function, (None, 0)))(leaves, jnp.zeros((BATCH, size)))
+            def of_leaves(leaves, x):
+                return function(eqx.combine(jax.tree.unflatten(treedef, leaves), static), x)
 
-        self.jaxprs = [traced(f) for f in (own, jax.jacfwd(own, 1), jax.jacfwd(jax.jacfwd(own, 1), 1))]
-        self.leaves = [np.asarray(leaf) for leaf in leaves]
+            return jax.make_jaxpr(jax.vmap(of_leaves, (None, 0)))(leaves, jnp.zeros((BATCH, size)))
 
-    def __call__(self, y: Interval, order: int, smooth: bool = False) -> Interval:
-        """Bounds of the payoff (order 0), its gradient (1) or second derivatives (2) over boxes (BATCH, size)."""
-        leaves = [point(x) if np.issubdtype(x.dtype, np.floating) else x for x in self.leaves]
-        return evaluate(self.jaxprs[order], *leaves, y, smooth=smooth)[0]
+        self.jaxprs = [traced(function) for function in functions]
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        self.leaves = [point(x) if np.issubdtype(x.dtype, np.floating) else x for x in arrays]
+
+    def __call__(self, y: Interval, which: int, smooth: bool = False) -> Interval:
+        """Bounds of one of the functions over the boxes (up to BATCH, size)."""
+        count = len(y.low)
+        out = evaluate(self.jaxprs[which], *self.leaves, Interval(*map(_filled, y)), smooth=smooth)[0]
+        return Interval(out.low[:count], out.high[:count])
+
+
+def own_payoff(player: int) -> list[Callable]:
+    """A player's payoff in its own strategy, of (game, profile), its gradient and its second derivatives."""
+
+    def own(tree, y):
+        game, profile = tree
+        return game.committed_payoffs(profile, (*profile[:player], y, *profile[player + 1 :]))[player]
+
+    return [own, jax.jacfwd(own, 1), jax.jacfwd(jax.jacfwd(own, 1), 1)]
 
 
 def bound_gain(game: AbstractGame, profile: Profile, player: int, epsilon: float) -> Bound:
@@ -68,21 +77,22 @@ def bound_gain(game: AbstractGame, profile: Profile, player: int, epsilon: float
     :raises UnsupportedPrimitive: if the payoffs use an operation without an interval rule.
     """
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        game, profile = jax.tree.map(_double, (game, profile))
+        game, profile = doubled((game, profile))
         space = game.actions()[player]
         profile = tuple(s.project(x) for s, x in zip(game.actions(), profile, strict=True))
-        payoff, own = Payoff(game, profile, player), np.asarray(profile[player])
-        base = _first(payoff(_repeated(own[None]), 0), 1)
+        own = np.asarray(profile[player])
+        payoff = Traced((game, profile), own_payoff(player), len(own))
+        base = payoff(point(own[None]), 0)
         if isinstance(space, Box):
             return _branch(payoff, own, np.asarray(space.lower), np.asarray(space.upper), base, epsilon)
         low, high = -np.inf, -np.inf
         for corners in np.array_split(np.eye(len(own)), -(-len(own) // BATCH)):
-            gain = subtract(_first(payoff(_repeated(corners), 0), len(corners)), base)
+            gain = subtract(payoff(point(corners), 0), base)
             low, high = max(low, _number(gain.low, -np.inf).max()), max(high, _number(gain.high, np.inf).max())
         return Bound(low, high, len(own))
 
 
-def _branch(payoff: Payoff, own, lower, upper, base: Interval, epsilon: float) -> Bound:
+def _branch(payoff: Traced, own, lower, upper, base: Interval, epsilon: float) -> Bound:
     lows, highs, tops = lower[None], upper[None], np.array([np.inf])
     proved, best, count = 0.0, -np.inf, 0
     while len(lows) and count < MOST_BOXES:
@@ -106,16 +116,14 @@ def _branch(payoff: Payoff, own, lower, upper, base: Interval, epsilon: float) -
     return Bound(best, max(proved, tops.max(initial=0.0)), count)
 
 
-def _bound(payoff: Payoff, y: Interval, own, base: Interval) -> tuple[np.ndarray, float, np.ndarray]:
+def _bound(payoff: Traced, y: Interval, own, base: Interval) -> tuple[np.ndarray, float, np.ndarray]:
     """The most that is gained on each box, what is surely gained somewhere, and how steep payoffs are by coordinate."""
-    count = len(y.low)
-    centre = np.clip(own, y.low, y.high)
-    padded, at = Interval(*map(_pad, y)), point(_pad(centre))
-    middle = payoff(point(_pad((y.low + y.high) / 2)), 0)
+    at = point(np.clip(own, y.low, y.high))
+    middle = payoff(point((y.low + y.high) / 2), 0)
     here, slope = payoff(at, 0), payoff(at, 1)
-    plain, smooth = payoff(padded, 0), payoff(padded, 0, smooth=True)
-    slopes, bends = payoff(padded, 1, smooth=True), payoff(padded, 2, smooth=True)
-    move = subtract(padded, at)
+    plain, smooth = payoff(y, 0), payoff(y, 0, smooth=True)
+    slopes, bends = payoff(y, 1, smooth=True), payoff(y, 2, smooth=True)
+    move = subtract(y, at)
     first = add(here, total(multiply(slopes, move), (1,)))
     own_bend = np.arange(bends.shape[1])
     off = np.maximum(np.abs(bends.low), np.abs(bends.high))
@@ -124,9 +132,9 @@ def _bound(payoff: Payoff, y: Interval, own, base: Interval) -> tuple[np.ndarray
     second = add(here, total(_highest(slope, curve.high, move), (1,)))
     sure = ~np.isnan(smooth.low)
     highs = [_number(plain.high, np.inf), *(np.where(sure, _number(x.high, np.inf), np.inf) for x in (first, second))]
-    gain = subtract(Interval(plain.low, np.minimum.reduce(highs)), base).high[:count]
-    seen = [subtract(x, base).low[:count] for x in (middle, here)]
-    steep = np.nan_to_num(np.maximum(np.abs(slopes.low), np.abs(slopes.high)), nan=1.0, posinf=1.0)[:count]
+    gain = subtract(Interval(plain.low, np.minimum.reduce(highs)), base).high
+    seen = [subtract(x, base).low for x in (middle, here)]
+    steep = np.nan_to_num(np.maximum(np.abs(slopes.low), np.abs(slopes.high)), nan=1.0, posinf=1.0)
     return gain, float(_number(np.stack(seen), -np.inf).max()), steep
 
 
@@ -153,20 +161,13 @@ def _halved(low, high, steep, width):
     return (low, left), (right, high)
 
 
-def _double(leaf):
-    return jnp.asarray(leaf, jnp.float64) if eqx.is_inexact_array(leaf) else leaf
+def doubled(tree: Any) -> Any:
+    """The same numbers in double precision."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float64) if eqx.is_inexact_array(x) else x, tree)
 
 
-def _pad(rows: np.ndarray) -> np.ndarray:
+def _filled(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([rows, np.repeat(rows[:1], BATCH - len(rows), axis=0)])
-
-
-def _repeated(rows: np.ndarray) -> Interval:
-    return point(_pad(rows))
-
-
-def _first(x: Interval, count: int) -> Interval:
-    return Interval(x.low[:count], x.high[:count])
 
 
 def _number(x: np.ndarray, otherwise: float) -> np.ndarray:
