@@ -11,9 +11,7 @@ from solver.regret import certify_profile
 from solver.solution import Certificate
 
 
-def certify(
-    game: AbstractGame, profile: Profile, *, exact: bool = False, epsilon: float | None = None
-) -> Certificate:
+def certify(game: AbstractGame, profile: Profile, *, exact: bool = False, epsilon: float | None = None) -> Certificate:
     """What the profile's regret rests on; on request, a proof.
 
     ``exact``: without rounding, that an equilibrium has the profile's support. Payoffs are taken as the rational numbers their
@@ -49,14 +47,14 @@ def certify(
 
 
 def _proved(game: AbstractGame, profile: Profile, epsilon: float, measured: Certificate) -> Certificate:
-    from solver.continuous.intervals import UnsupportedPrimitive
+    from solver.continuous.intervals import UnsupportedPrimitiveError
     from solver.continuous.proof import bound_gain
 
     most, boxes = 0.0, 0
     for player, name in enumerate(game.players):
         try:
             bound = bound_gain(game, profile, player, epsilon)
-        except UnsupportedPrimitive as error:
+        except UnsupportedPrimitiveError as error:
             warnings.warn(f"epsilon = {epsilon}: nothing proved, {error}; the regret is measured", stacklevel=3)
             return measured
         if bound.low > epsilon:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from solver.continuous.conditions import flat, marginal_payoffs, split
-from solver.continuous.intervals import Interval, UnsupportedPrimitive, multiply, point, subtract, total
+from solver.continuous.intervals import Interval, UnsupportedPrimitiveError, multiply, point, subtract, total
 from solver.continuous.proof import BATCH, Traced, doubled
 from solver.game import AbstractGame
 from solver.spaces import Box
@@ -37,12 +37,12 @@ def completeness(game: AbstractGame, points: np.ndarray) -> str:
         everything = Interval(low, high)
         try:
             conditions = Conditions(game, len(low))
-            if conditions.dominant(everything):
+            if len(points) == 1 and conditions.dominant(everything):
                 return "diagonal dominance of the marginal payoffs (a P-function)"
-            alone = [conditions.neighbourhood(x, everything) for x in np.clip(points, low, high)]
-            if all(alone) and conditions.rules_out_the_rest(everything, [n for n in alone if n]):
+            known = conditions.neighbourhoods(np.clip(points, low, high), everything)
+            if known is not None and conditions.rules_out_the_rest(everything, known):
                 return "an interval search of the whole set"
-        except UnsupportedPrimitive:
+        except UnsupportedPrimitiveError:
             return ""
     return ""
 
@@ -69,6 +69,16 @@ class Conditions:
     def dominant(self, y: Interval) -> bool:
         slopes = self.jacobian(y)
         return slopes is not None and _is_dominant(slopes, np.arange(len(y.low)))
+
+    def neighbourhoods(self, points: np.ndarray, whole: Interval) -> list[Interval] | None:
+        """One for every point, None as soon as one is missing: a continuum has many points and no neighbourhood."""
+        found = []
+        for x in points:
+            near = self.neighbourhood(x, whole)
+            if near is None:
+                return None
+            found.append(near)
+        return found
 
     def neighbourhood(self, x: np.ndarray, whole: Interval) -> Interval | None:
         """A box around ``x``, as large as can be shown, in which no other first-order point lies."""
@@ -97,7 +107,7 @@ class Conditions:
             count += len(now.low)
             if count > MOST_BOXES or not (smooth := ~np.isnan(self.traced(now, 0, smooth=True).low)).any():
                 return False
-            open_ = ~self._empty(now, whole, smooth.all(axis=1)) & ~_within(now, known)
+            open_ = ~self._empty(now, whole, np.asarray(smooth.all(axis=1))) & ~_covered(now, known)
             left, right = _halved(Interval(now.low[open_], now.high[open_]), whole)
             lows, highs = np.concatenate([lows, left.low, right.low]), np.concatenate([highs, left.high, right.high])
         return True
@@ -158,6 +168,6 @@ def _halved(y: Interval, whole: Interval) -> tuple[Interval, Interval]:
     return Interval(y.low, left), Interval(right, y.high)
 
 
-def _within(y: Interval, known: list[Interval]) -> np.ndarray:
+def _covered(y: Interval, known: list[Interval]) -> np.ndarray:
     inside = [((y.low >= n.low) & (y.high <= n.high)).all(axis=1) for n in known]
     return np.any(inside, axis=0) if inside else np.zeros(len(y.low), bool)

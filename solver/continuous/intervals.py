@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
@@ -28,7 +29,7 @@ class Interval(NamedTuple):
         return self.low.shape
 
 
-class UnsupportedPrimitive(NotImplementedError):
+class UnsupportedPrimitiveError(NotImplementedError):
     """An operation without a rule for intervals; ``name`` says which."""
 
     def __init__(self, name: str):
@@ -36,12 +37,12 @@ class UnsupportedPrimitive(NotImplementedError):
         self.name = name
 
 
-def evaluate(closed: ClosedJaxpr, *arguments: Interval, smooth: bool = False) -> list[Any]:
+def evaluate(closed: ClosedJaxpr, *arguments: Any, smooth: bool = False) -> list[Any]:
     """Bounds of the outputs where the inputs range over ``arguments``.
 
     :param smooth: NaN instead of a hull wherever it is open which side of a jump or a kink an input lies on. So numbers also
         say that the function is smooth there.
-    :raises UnsupportedPrimitive: naming the first operation without a rule.
+    :raises UnsupportedPrimitiveError: naming the first operation without a rule.
     """
     with np.errstate(all="ignore"):
         return _run(closed.jaxpr, [_constant(c) for c in closed.consts], list(arguments), smooth)
@@ -59,11 +60,8 @@ def _run(jaxpr: Jaxpr, consts: list, arguments: list, smooth: bool) -> list:
         if equation.primitive.name in ("max", "min"):
             extremes[equation.outvars[0]] = equation
         won = _won(equation, extremes) if equation.primitive.name == "eq" else None
-        if won is None:
-            outputs = _apply(equation, inputs, smooth)
-        else:
-            outputs = [_spoiled(won[0](value(won[1]), value(won[2])), inputs)]
-        values.update(zip(equation.outvars, outputs, strict=True))
+        flag = None if won is None else [_spoiled(won[0](value(won[1]), value(won[2])), inputs)]
+        values.update(zip(equation.outvars, flag or _apply(equation, inputs, smooth), strict=True))
     return [value(v) for v in jaxpr.outvars]
 
 
@@ -99,7 +97,7 @@ def _apply(equation, inputs: list, smooth: bool) -> list:
     elif name in RULES:
         out = RULES[name](*inputs, **params)
     else:
-        raise UnsupportedPrimitive(name)
+        raise UnsupportedPrimitiveError(name)
     return [out if name in MIXING else _spoiled(out, inputs)]
 
 
@@ -118,8 +116,8 @@ def _constant(value: Any) -> Any:
     """Floats as intervals of no width; integers and flags as they are."""
     if isinstance(value, Interval):
         return value
-    if jax.dtypes.issubdtype(getattr(value, "dtype", np.asarray(value).dtype), jax.dtypes.prng_key):
-        raise UnsupportedPrimitive("random numbers")
+    if jnp.issubdtype(getattr(value, "dtype", float), jax.dtypes.prng_key):
+        raise UnsupportedPrimitiveError("random numbers")
     array = np.asarray(value)
     if array.dtype == jax.dtypes.float0:
         return array.astype(bool)
@@ -328,12 +326,17 @@ def select(which, *cases, smooth, **_) -> Interval:
 def convert(x, new_dtype, smooth, flags, **_) -> Interval:
     """Numbers stay as they are; an open flag made a number is a jump."""
     if not np.issubdtype(new_dtype, np.floating):
-        raise UnsupportedPrimitive(f"convert_element_type to {new_dtype}")
+        raise UnsupportedPrimitiveError(f"convert_element_type to {new_dtype}")
     return _opened(x, x.low < x.high, smooth and flags)
 
 
 def sign(x, smooth, **_) -> Interval:
     return _opened(Interval(np.sign(x.low), np.sign(x.high)), (x.low <= 0) & (x.high >= 0) & (x.low < x.high), smooth)
+
+
+def held(x, smooth, **_) -> Interval:
+    """What is taken for a constant in derivatives is one, or they are not those of the function."""
+    return _opened(x, x.low < x.high, smooth)
 
 
 def absolute(x, smooth, **_) -> Interval:
@@ -368,7 +371,7 @@ def _structural(equation, inputs: list) -> list:
     name, params = equation.primitive.name, equation.params
     moved = [_is_moved(v) for v in equation.invars]
     if any(isinstance(x, Interval) and not m for x, m in zip(inputs, moved, strict=True)):
-        raise UnsupportedPrimitive(f"{name} at a place that depends on the strategy")
+        raise UnsupportedPrimitiveError(f"{name} at a place that depends on the strategy")
 
     def apply(arrays):
         if name in SHAPES:
@@ -418,7 +421,8 @@ STRUCTURAL = {
 }  # fmt: skip
 MIXING = {"mul", "select_n", "reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "cumsum", "dot_general"}
 OPENINGS = {
-    "select_n": select, "convert_element_type": convert, "sign": sign, "abs": absolute, "max": larger, "min": smaller,
+    "select_n": select, "convert_element_type": convert, "sign": sign, "abs": absolute,
+    "stop_gradient": held, "max": larger, "min": smaller,
     "clamp": clamp, "reduce_max": largest, "reduce_min": smallest,
 }  # fmt: skip
 RULES: dict[str, Callable] = {

@@ -8,7 +8,8 @@ most the least of
     u(c) + \sum_k \max_{d_k \in Y_k - c_k} \Bigl(g_k d_k + \tfrac12 \lambda_k d_k^2\Bigr),\quad
     \lambda_k = \sup H_{kk} + \sum_{l \ne k} |H_{kl}|
 
-of which the last two need payoffs to be smooth on Y. Boxes that could still gain more than ε are halved. Where a payoff is
+of which the last two need payoffs to be smooth on Y. A ``stop_gradient``, as in ``jax.nn.logsumexp``, counts as a kink, since
+nothing says that what it holds still does not matter: the first bound is left, and many more boxes are needed. Boxes that could still gain more than ε are halved. Where a payoff is
 concave in the own strategy, the set itself is often box enough.
 """
 
@@ -74,7 +75,7 @@ def own_payoff(player: int) -> list[Callable]:
 def bound_gain(game: AbstractGame, profile: Profile, player: int, epsilon: float) -> Bound:
     """Bounds of the player's largest gain, the upper one at most ``epsilon`` if that could be shown.
 
-    :raises UnsupportedPrimitive: if the payoffs use an operation without an interval rule.
+    :raises UnsupportedPrimitiveError: if the payoffs use an operation without an interval rule.
     """
     with jax.enable_x64(True), np.errstate(all="ignore"):
         game, profile = doubled((game, profile))
