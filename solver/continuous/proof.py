@@ -9,8 +9,8 @@ most the least of
     \lambda_k = \sup H_{kk} + \sum_{l \ne k} |H_{kl}|
 
 of which the last two need payoffs to be smooth on Y. A ``stop_gradient``, as in ``jax.nn.logsumexp``, counts as a kink, since
-nothing says that what it holds still does not matter: the first bound is left, and many more boxes are needed. Boxes that could still gain more than ε are halved. Where a payoff is
-concave in the own strategy, the set itself is often box enough.
+nothing says that what it holds still does not matter: the first bound is left, and many more boxes are needed. Boxes that
+could still gain more than ε are halved. Where a payoff is concave in the own strategy, the set itself is often box enough.
 """
 
 from collections.abc import Callable, Sequence
