@@ -45,8 +45,9 @@ class Certificate(eqx.Module):
 
     "exact": finite actions, all compared. "interpolated": a Box of one dimension, its payoff interpolated on ``nodes``
     Chebyshev nodes, epsilon including the error estimated from the coefficients' decay. "local": a Box of more
-    dimensions, searched along lines only. ``fractions``: the equilibrium without rounding, where it was proved so.
-    ``payoff_range`` (per player) scales relative tolerances.
+    dimensions, searched along lines only. "proved": by interval arithmetic over all deviations, on ``nodes`` boxes of them;
+    "refuted": some deviation gains ``epsilon`` or more. ``fractions``: the equilibrium without rounding, where it was proved
+    so. ``payoff_range`` (per player) scales relative tolerances.
     """
 
     kind: str = eqx.field(static=True)
