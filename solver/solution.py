@@ -45,8 +45,9 @@ class Certificate(eqx.Module):
 
     "exact": finite actions, all compared. "interpolated": a Box of one dimension, its payoff interpolated on ``nodes``
     Chebyshev nodes, epsilon including the error estimated from the coefficients' decay. "local": a Box of more
-    dimensions, searched along lines only. ``fractions``: the equilibrium without rounding, where it was proved so.
-    ``payoff_range`` (per player) scales relative tolerances.
+    dimensions, searched along lines only. "proved": by interval arithmetic over all deviations, on ``nodes`` boxes of them;
+    "refuted": some deviation gains ``epsilon`` or more. ``fractions``: the equilibrium without rounding, where it was proved
+    so. ``payoff_range`` (per player) scales relative tolerances.
     """
 
     kind: str = eqx.field(static=True)
@@ -83,6 +84,10 @@ class EquilibriumSet(eqx.Module):
     ``strategies``: one array (capacity, actions) per player. ``mask`` (capacity,): which places hold an equilibrium; the
     rest is zero. ``count``: how many. ``complete``: proved to be all. ``max_regret`` (capacity,): as measured, in payoff
     units. ``precision`` (capacity,): of the logit equilibria along a path, else None.
+
+    Of :func:`find_equilibria` alone: ``spectral_radius`` (capacity,) of the best-reply map's Jacobian; ``component``
+    (capacity,): the number of the connected set it belongs to; ``num_starts``; ``num_stationary``: how many first-order points
+    were found that are no equilibria; ``proof``: why ``complete``.
     """
 
     game: "AbstractGame"
@@ -92,6 +97,29 @@ class EquilibriumSet(eqx.Module):
     complete: Array
     max_regret: Array
     precision: Array | None = None
+    spectral_radius: Array | None = None
+    component: Array | None = None
+    num_stationary: Array | None = None
+    num_starts: Array | None = None
+    proof: str = eqx.field(static=True, default="")
+
+    @property
+    def stable(self) -> Array:
+        """Which equilibria best replies return to after a small disturbance: a spectral radius below 1."""
+        if self.spectral_radius is None:
+            raise AttributeError("stable: only the equilibria of find_equilibria are classified")
+        return self.mask & (self.spectral_radius < 1)
+
+    @property
+    def statement(self) -> str:
+        """What may be said of the number of equilibria, in one sentence."""
+        if bool(self.complete):
+            return f"complete: {int(self.count)}" + (f", by {self.proof}" if self.proof else "")
+        if self.num_starts is None:
+            return f"{int(self.count)} found, not proved to be all"
+        sets = 0 if self.component is None else len(np.unique(self.component))
+        joined = f", in {sets} connected set{'s' * (sets > 1)}" if sets < int(self.count) else ""
+        return f"{int(self.count)} found from {int(self.num_starts)} starts{joined}, not proved to be all"
 
     def __getitem__(self, index: int) -> "EquilibriumSet":
         """The set of one game of a batch."""
