@@ -45,7 +45,7 @@ def main() -> None:
     report = {"machine": machine()}
     print(" | ".join(f"{key} {value}" for key, value in report["machine"].items()), flush=True)
     report["stages"] = stages(3 if options.quick else 11)
-    report["incumbents"] = incumbents(8 if options.quick else 64, report["stages"]["us_per_stage"])
+    report["incumbents"] = incumbents(64 if options.quick else 512, report["stages"]["us_per_stage"])
     report["modes"] = modes(20 if options.quick else 200)
     if options.json:
         Path(options.json).write_text(json.dumps(report, indent=1) + "\n")

@@ -93,7 +93,7 @@ class BestResponse(eqx.Module):
             cycle=cycle.astype(jnp.int32),
             plain=plain,
             careful=state.careful | (recurs & (length >= plain)),
-            calm=(_calm(move, state.move, tolerance) & (inner <= tolerance)).astype(jnp.int32),
+            calm=(calm(move, state.move, tolerance) & (inner <= tolerance)).astype(jnp.int32),
         )
 
     def terminated(self, state: "State", tolerance: Array) -> Array:
@@ -124,9 +124,9 @@ def inner_tolerance(state: State, tolerance: Array) -> Array:
     return jnp.clip(1e-2 * state.move**2, tolerance / 4, 1e-3)
 
 
-def _calm(move: Array, last: Array, tolerance: Array) -> Array:
+def calm(move, last, tolerance) -> Array:
     """Moves whose regret, of second order, is far within tolerance; or near enough and no longer shrinking (noise)."""
-    scale = jnp.sqrt(tolerance)
+    scale = tolerance**0.5
     return (move <= 3e-3 * scale) | ((move <= 0.1 * scale) & (move >= 0.9 * last))
 
 

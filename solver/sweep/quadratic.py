@@ -11,6 +11,7 @@ and the players reply to each other in the model, within a radius, until the mov
 import numpy as np
 from numpy.polynomial import chebyshev
 
+from solver.algorithms.best_response import calm
 from solver.sweep.batches import Batches
 
 NODES, FINE = 9, 129  # of the first replies
@@ -38,7 +39,7 @@ def first_replies(games: Batches, at: np.ndarray, x: np.ndarray) -> np.ndarray:
 def settle(games: Batches, at: np.ndarray, x: np.ndarray, radius, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """The profiles (game, player) where moves from x in games ``at`` settle, and the rounds taken.
 
-    A move so small that the regret, of second order, is within tolerance is the last. ``radius`` is in shares of the sets.
+    As for :class:`solver.BestResponse`, the moves have settled when their regret, of second order, is far within tolerance. ``radius`` is in shares of the sets.
     """
     finest = 0.4 * tolerance**0.25  # closer nodes would show the payoffs' noise
     x, rounds = x.copy(), np.zeros(len(at), np.int32)
@@ -61,7 +62,7 @@ def settle(games: Batches, at: np.ndarray, x: np.ndarray, radius, tolerance: flo
         going = np.isfinite(move)
         x[active[going]] = new[going]
         rounds[active] += 1
-        going &= move > 0.3 * np.sqrt(tolerance)
+        going &= ~calm(move, last, tolerance)
         active, last = active[going], move[going]
     return x, rounds
 
