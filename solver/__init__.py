@@ -6,6 +6,7 @@ from solver.algorithms.logit import LogitResponse
 from solver.algorithms.regret_matching import RegretMatching
 from solver.algorithms.replicator import LogitDynamics, Replicator, is_evolutionarily_stable, trajectory
 from solver.certify import certify
+from solver.continuous.comparative_statics import comparative_statics
 from solver.finite.components import Component, components
 from solver.finite.convex import coarse_correlated_equilibrium, correlated_equilibrium, zero_sum
 from solver.finite.estimation import LogitFit, fit_logit
@@ -47,6 +48,7 @@ __all__ = [
     "best_response",
     "certify",
     "coarse_correlated_equilibrium",
+    "comparative_statics",
     "components",
     "correlated_equilibrium",
     "extreme_equilibria",
