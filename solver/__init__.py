@@ -1,12 +1,16 @@
 """Certified equilibria of games, in JAX: the whole public API."""
 
 from solver.algorithms.best_response import BestResponse
+from solver.algorithms.extragradient import Extragradient
 from solver.algorithms.fictitious_play import FictitiousPlay
 from solver.algorithms.logit import LogitResponse
+from solver.algorithms.newton import Newton
 from solver.algorithms.regret_matching import RegretMatching
 from solver.algorithms.replicator import LogitDynamics, Replicator, is_evolutionarily_stable, trajectory
 from solver.certify import certify
 from solver.continuous.comparative_statics import comparative_statics
+from solver.continuous.find_equilibria import find_equilibria
+from solver.continuous.trace import Branch, SpecialPoint, trace
 from solver.finite.components import Component, components
 from solver.finite.convex import coarse_correlated_equilibrium, correlated_equilibrium, zero_sum
 from solver.finite.estimation import LogitFit, fit_logit
@@ -29,21 +33,25 @@ __all__ = [
     "AbstractGame",
     "BestResponse",
     "Box",
+    "Branch",
     "Certificate",
     "Component",
     "EquilibriumError",
     "EquilibriumSet",
+    "Extragradient",
     "FictitiousPlay",
     "FixedPoint",
     "LeaderFollower",
     "LogitDynamics",
     "LogitFit",
     "LogitResponse",
+    "Newton",
     "NormalForm",
     "RegretMatching",
     "Replicator",
     "Simplex",
     "Solution",
+    "SpecialPoint",
     "Status",
     "best_response",
     "certify",
@@ -52,6 +60,7 @@ __all__ = [
     "components",
     "correlated_equilibrium",
     "extreme_equilibria",
+    "find_equilibria",
     "fit_logit",
     "fixed_point",
     "is_evolutionarily_stable",
@@ -62,6 +71,7 @@ __all__ = [
     "solve",
     "support_enumeration",
     "sweep",
+    "trace",
     "trajectory",
     "vertex_enumeration",
     "zero_sum",

@@ -83,6 +83,9 @@ class EquilibriumSet(eqx.Module):
     ``strategies``: one array (capacity, actions) per player. ``mask`` (capacity,): which places hold an equilibrium; the
     rest is zero. ``count``: how many. ``complete``: proved to be all. ``max_regret`` (capacity,): as measured, in payoff
     units. ``precision`` (capacity,): of the logit equilibria along a path, else None.
+
+    Of :func:`find_equilibria` alone: ``spectral_radius`` (capacity,) of the best-reply map's Jacobian, ``num_starts``, and
+    ``num_stationary``, how many first-order points were found that are no equilibria; ``proof``: why ``complete``.
     """
 
     game: "AbstractGame"
@@ -92,6 +95,26 @@ class EquilibriumSet(eqx.Module):
     complete: Array
     max_regret: Array
     precision: Array | None = None
+    spectral_radius: Array | None = None
+    num_stationary: Array | None = None
+    num_starts: Array | None = None
+    proof: str = eqx.field(static=True, default="")
+
+    @property
+    def stable(self) -> Array:
+        """Which equilibria best replies return to after a small disturbance: a spectral radius below 1."""
+        if self.spectral_radius is None:
+            raise AttributeError("stable: only the equilibria of find_equilibria are classified")
+        return self.mask & (self.spectral_radius < 1)
+
+    @property
+    def statement(self) -> str:
+        """What may be said of the number of equilibria, in one sentence."""
+        if bool(self.complete):
+            return f"complete: {int(self.count)}" + (f", by {self.proof}" if self.proof else "")
+        if self.num_starts is None:
+            return f"{int(self.count)} found, not proved to be all"
+        return f"{int(self.count)} found from {int(self.num_starts)} starts, not proved to be all"
 
     def __getitem__(self, index: int) -> "EquilibriumSet":
         """The set of one game of a batch."""

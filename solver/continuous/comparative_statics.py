@@ -38,9 +38,9 @@ def comparative_statics(game: AbstractGame, solution: Solution, *, outputs: Outp
     :param outputs: maps (game, strategies) to named arrays, or (dims, array), as for ``sweep``; differentiated too.
     :return: a Dataset. ``strategies``, ``payoffs`` and every output: the derivative, along "parameter" (every entry of
         every float array of the game, by its field's name), "player" and, where a strategy has several coordinates,
-        "action". ``…_elasticity``: NaN where the value is 0. ``…_level``: the value itself. ``margin``: of strict complementarity,
-        as a share of the player's set; ``bound``: -1 at the lower bound, 1 at the upper, 0 between. All derivatives are NaN
-        where the margin is 0, payoffs have a kink, or the Jacobian is singular.
+        "action". ``…_elasticity``: NaN where the value is 0. ``…_level``: the value itself. ``margin``: of strict
+        complementarity, as a share of the player's set; ``bound``: -1 at the lower bound, 1 at the upper, 0 between. All
+        derivatives are NaN where the margin is 0, payoffs have a kink, or the Jacobian is singular.
     :raises ValueError: if ``solution`` is not converged or of a batch, or an output has the name of another variable.
 
     Source: the implicit function theorem for generalised equations (Robinson 1980), where strict complementarity holds.

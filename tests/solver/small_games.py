@@ -139,3 +139,19 @@ class Broken(AbstractGame):
     def payoffs(self, profile):
         x = jnp.concatenate(profile)
         return jnp.log(self.a) - (x - 0.25 * x[::-1] - 0.3) ** 2
+
+
+class Entry(AbstractGame):
+    """Probabilities of entry with logit noise: p = 1/(1 + exp(-(δ/2 - δ q)/σ)); one equilibrium iff σ >= δ/4, else three."""
+
+    sigma: jax.Array
+    delta: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
+
+    def actions(self):
+        return (Box(0.001, 0.999),) * 2
+
+    def payoffs(self, profile):
+        p, q = profile[0][0], profile[1][0]
+        entropy = -jnp.stack([p * jnp.log(p) + (1 - p) * jnp.log(1 - p), q * jnp.log(q) + (1 - q) * jnp.log(1 - q)])
+        return self.delta * jnp.stack([p * (0.5 - q), q * (0.5 - p)]) + self.sigma * entropy
