@@ -10,6 +10,8 @@ from solver.algorithms.replicator import LogitDynamics, Replicator, is_evolution
 from solver.certify import certify
 from solver.continuous.comparative_statics import comparative_statics
 from solver.continuous.find_equilibria import find_equilibria
+from solver.continuous.leader_follower import LeaderFollowerGame
+from solver.continuous.no_equilibrium import Supremum, best_reply_cycle, supremum
 from solver.continuous.trace import Branch, SpecialPoint, trace
 from solver.finite.components import Component, components
 from solver.finite.convex import coarse_correlated_equilibrium, correlated_equilibrium, zero_sum
@@ -42,6 +44,7 @@ __all__ = [
     "FictitiousPlay",
     "FixedPoint",
     "LeaderFollower",
+    "LeaderFollowerGame",
     "LogitDynamics",
     "LogitFit",
     "LogitResponse",
@@ -53,6 +56,8 @@ __all__ = [
     "Solution",
     "SpecialPoint",
     "Status",
+    "Supremum",
+    "best_reply_cycle",
     "best_response",
     "certify",
     "coarse_correlated_equilibrium",
@@ -70,6 +75,7 @@ __all__ = [
     "regret",
     "solve",
     "support_enumeration",
+    "supremum",
     "sweep",
     "trace",
     "trajectory",

@@ -240,6 +240,9 @@ class Curves:
         kind = "bound active" if held[i] else "bound slack"
         return Event(Point(there.y, held, tangent), "fold at a bound" if turned else kind)
 
+    def _room(self, point: Point, which: int, i: int) -> float:
+        return float(self.slack(point.y, point.held)[0][which, i])
+
     def smooth_events(self, old: Point, new: Point, length: float) -> list[Event]:
         """Folds, branch points and changes of stability between two points, in order."""
         tests = {"branch point": self._determinant, "fold": lambda p: p.tangent[-1], "stability": self._unstable}

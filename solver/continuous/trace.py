@@ -1,6 +1,7 @@
 """The bifurcation diagram of a game: its equilibria followed through a parameter."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,9 @@ INNER = (
 class SpecialPoint:
     """Where something happens on a curve.
 
-    ``kind``: "fold", "branch point", "stability" (the spectral radius passes 1, and nothing else), "bound active", "bound slack",
-    "fold at a bound", "lost" (the curve could not be followed further: payoffs have a kink, say), "closed" (the curve returns
-    to its start), "unfinished" (too many points). ``exchange``: whether stability under best reply changes here.
+    ``kind``: "fold", "branch point", "stability" (the spectral radius passes 1, and nothing else), "bound active",
+    "bound slack", "fold at a bound", "lost" (the curve could not be followed further: payoffs have a kink, say), "closed"
+    (the curve returns to its start), "unfinished" (too many points). ``exchange``: whether stability under best reply changes here.
     """
 
     value: float
@@ -165,7 +166,7 @@ def _both_ways(curves: Curves, begin: Point) -> tuple[list[Point], list[Event]]:
 def _passes(curves: Curves, points: list[Point], begin: Point) -> bool:
     """Whether a curve goes through ``begin``: where it crosses that value it is corrected, and compared."""
     up = np.append(np.zeros(len(begin.held)), 1.0)
-    for old, new in zip(points[:-1], points[1:], strict=True):
+    for old, new in itertools.pairwise(points):
         ahead, behind = new.y[-1] - begin.y[-1], old.y[-1] - begin.y[-1]
         if ahead * behind > 0:
             continue
@@ -187,7 +188,7 @@ def _branch(make_game, game, parameter, curves: Curves, found, statement: str) -
     places = np.stack([p.y for p in points] + [event.point.y for _, event in events])
     x, value = np.stack([curves.x(y) for y in places]), np.array([curves.value(y) for y in places])
     payoffs, regret, good = _certified(make_game, x, value)
-    strategies = tuple(np.asarray(s).T for s in split(game, x.T)) if x.shape[1] > 1 else (x,)
+    strategies = tuple(x[:, curves.owners == player] for player in range(len(game.players)))
     radius, n = np.array([curves.spectral_radius(p) for p in points]), len(points)
     special = tuple(
         SpecialPoint(
