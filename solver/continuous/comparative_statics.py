@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from solver.continuous.conditions import bounds, complementarity_margin, flat, payoff_scale, split
+from solver.continuous.conditions import bounds, flat, natural_residual, payoff_scale, split
 from solver.continuous.implicit import with_derivative
 from solver.game import AbstractGame, Profile
 from solver.solution import Solution, Status
@@ -85,7 +85,7 @@ def _derivatives(game, solution: Solution, outputs):
         return {"strategies": _ragged(moved.strategies), "payoffs": moved.payoffs} | shown
 
     scale = payoff_scale(game, solution.certificate.payoff_range)
-    margin = complementarity_margin(game, x, scale)
+    _, margin = natural_residual(game, x, scale)
     low, high = bounds(game)
     side = jnp.where(x - low < high - x, -1.0, 1.0)
     fine = jnp.sqrt(jnp.finfo(x.dtype).eps) * (high - low)

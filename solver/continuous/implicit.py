@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.core import Tracer
 
-from solver.continuous.conditions import bounds, complementarity_margin, flat, natural_residual, payoff_scale, split
+from solver.continuous.conditions import bounds, flat, natural_residual, payoff_scale, split
 from solver.game import AbstractGame, Profile
 from solver.solution import Solution
 
@@ -72,23 +72,21 @@ def _moves(problem, solution: Solution, tangent, throw: bool) -> tuple[Profile, 
     x = point + (x - frozen(x))  # moves with the parameters, for derivatives of derivatives
     if throw:
         x = eqx.error_if(x, ~exists, MESSAGE)
-    jacobian = jax.jacfwd(lambda y: equations(problem, y, scale))(x)
-    pushed = _push(lambda p: equations(p, x, scale), problem, tangent)
+    jacobian = jax.jacfwd(lambda y: equations(problem, y, scale)[0])(x)
+    pushed = _push(lambda p: equations(p, x, scale)[0], (problem,), (tangent,))
     # NaN in the matrix reaches both modes. Not lineax here: its transposed solve raises on NaN, for a whole batch
     move = -jnp.linalg.solve(jnp.where(exists, jacobian, jnp.nan), pushed)
-    direct = _push(lambda p: p[0].payoffs(split(p[0], x)), problem, tangent)
-    _, through = jax.jvp(lambda y: game.payoffs(split(game, y)), (x,), (move,))
-    return split(game, move), direct + through
+    return split(game, move), _push(lambda p, y: p[0].payoffs(split(p[0], y)), (problem, x), (tangent, move))
 
 
-def equations(problem: tuple[AbstractGame, Any], x: Array, scale: Array) -> Array:
-    """F(x) = 0 at what the algorithm looks for.
+def equations(problem: tuple[AbstractGame, Any], x: Array, scale: Array) -> tuple[Array, Array]:
+    """F(x), 0 at what the algorithm looks for, and the distance of every coordinate from a kink of F.
 
     :raises NotImplementedError: if it looks for another equilibrium than Nash's and does not say by which equations.
     """
     game, algorithm = problem
     if hasattr(algorithm, "residual"):
-        return flat(algorithm.residual(game, split(game, x)))
+        return flat(algorithm.residual(game, split(game, x))), jnp.full_like(x, jnp.inf)
     if hasattr(algorithm, "certify"):
         raise NotImplementedError(f"{type(algorithm).__name__} has no equations `residual` to differentiate")
     return natural_residual(game, x, scale)
@@ -96,27 +94,27 @@ def equations(problem: tuple[AbstractGame, Any], x: Array, scale: Array) -> Arra
 
 def _polished(problem, solution: Solution, scale: Array) -> tuple[Array, Array]:
     """The solution's profile after Newton's steps, and whether it has a derivative."""
-    game, algorithm = problem
     start = flat(solution.strategies)
-    low, high = bounds(game)
+    low, high = bounds(problem[0])
     width = jnp.where(high > low, high - low, 1)
 
     def newton(x, _):
-        jacobian = jax.jacfwd(lambda y: equations(problem, y, scale))(x)
-        step = jnp.linalg.solve(jacobian, equations(problem, x, scale))
-        return x - step, ((jnp.abs(step) / width).max(), jnp.linalg.cond(jacobian))
+        def shown(y):
+            residual, margin = equations(problem, y, scale)
+            return residual, (residual, margin)
 
-    point, (steps, condition) = jax.lax.scan(newton, start, length=POLISH)
+        jacobian, (residual, margin) = jax.jacfwd(shown, has_aux=True)(x)
+        step = jnp.linalg.solve(jacobian, residual)
+        return x - step, ((jnp.abs(step) / width).max(), margin.min(), jnp.linalg.cond(jacobian))
+
+    point, (steps, margins, conditions) = jax.lax.scan(newton, start, length=POLISH)
     eps = jnp.finfo(start.dtype).eps
     near = (jnp.abs(point - start) <= FAR * width).all() & (steps[-1] <= jnp.sqrt(eps))
-    regular = condition[-1] < 1e-2 / eps
-    smooth = jnp.asarray(True)
-    if not hasattr(algorithm, "residual"):
-        smooth = complementarity_margin(game, point, scale).min() > jnp.sqrt(eps)
-    return point, solution.converged & near & regular & smooth
+    smooth = (margins[-1] > jnp.sqrt(eps)) & (conditions[-1] < 1e-2 / eps)
+    return point, solution.converged & near & smooth
 
 
-def _push(function, problem, tangent) -> Array:
-    """The derivative of ``function(problem)`` along ``tangent``, zeros where it is None."""
-    value, pushed = eqx.filter_jvp(function, (problem,), (tangent,))
+def _push(function, arguments, tangents) -> Array:
+    """The derivative of ``function`` along the tangents, zeros where they are None."""
+    value, pushed = eqx.filter_jvp(function, arguments, tangents)
     return jnp.zeros_like(value) if pushed is None else pushed

@@ -21,9 +21,9 @@ class Supremum:
     """The least upper bound of a player's payoffs over its own strategies, the others' as they are.
 
     ``value``: the supremum, in payoff units. ``at``: where it is approached. ``jump``: by how much the payoff falls between
-    ``at`` and the next numbers; 0 where it is continuous. ``attained``: there is no jump; where there is one, a best reply exists
-    only if the payoff has the higher value at the jump itself, which numbers of finite precision cannot show. ``strategies``,
-    ``payoffs``: a sequence that approaches it.
+    ``at`` and the next numbers; 0 where it is continuous. ``attained``: there is no jump; where there is one, a best reply
+    exists only if the payoff has the higher value at the jump itself, which numbers of finite precision cannot show.
+    ``strategies``, ``payoffs``: a sequence that approaches it.
     """
 
     player: str
@@ -85,10 +85,7 @@ def supremum(game: AbstractGame, profile: Profile, player: int) -> Supremum:
     around = values[max(best - 1, 0) : best + 2]
     jump = float(values[best] - around.min())
     attained = not jump > JUMP * span
-    side = 1.0 if around[-1] >= around[0] else -1.0
-    room = (high - x[best]) if side > 0 else (x[best] - low)
-    strategies = x[best] + side * room * 0.5 ** np.arange(1, 31)
-    found = payoffs(strategies)
+    strategies, found = _approach(payoffs, low, float(x[best]), high, float(values[best]))
     return Supremum(
         game.players[player],
         float(values[best]),
@@ -98,6 +95,15 @@ def supremum(game: AbstractGame, profile: Profile, player: int) -> Supremum:
         strategies,
         found,
     )
+
+
+def _approach(payoffs, low: float, at: float, high: float, value: float) -> tuple[np.ndarray, np.ndarray]:
+    """A sequence that halves its distance from ``at``, on the side on which its payoffs are nearer to ``value``."""
+    halves = 0.5 ** np.arange(1, 31)
+    sides = [at + (end - at) * halves for end in (low, high) if end != at]
+    found = [payoffs(side) for side in sides]
+    nearer = min(range(len(sides)), key=lambda k: np.abs(found[k][8:16] - value).sum())
+    return sides[nearer], found[nearer]
 
 
 @eqx.filter_jit

@@ -6,13 +6,14 @@ With A the coordinates that a bound holds, λ the parameter and both measured as
     = 0,\qquad \dot H = 0,\quad |(\dot x, \dot\lambda)| = 1
 
 A step goes along the tangent and is corrected across it. A curve goes on where a bound becomes active or slack, in the
-direction in which complementarity holds. Between two points are located: a fold, where :math:`\dot\lambda` changes sign; a branch
-point, where :math:`\det(DH; \dot x, \dot\lambda)` does (Allgower and Georg 1990, §8.1); and where the spectral radius of
-the best replies' Jacobian passes 1.
+direction in which complementarity holds. Between two points are located: a fold, where :math:`\dot\lambda` changes sign; a
+branch point, where :math:`\det(DH; \dot x, \dot\lambda)` does (Allgower and Georg 1990, §8.1); and where the spectral
+radius of the best replies' Jacobian passes 1.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -221,9 +222,7 @@ class Curves:
         """The first place on the step where a bound becomes active or slack, and the direction from there on."""
         found = []
         for which, i in zip(*np.nonzero(room < -self.tolerance), strict=True):
-            found.append(
-                (self._locate(point, length, lambda p, w=which, i=i: self.slack(p.y, p.held)[0][w, i]), which, i)
-            )
+            found.append((self._locate(point, length, partial(self._room, which, i)), which, i))
         at, which, i = min(found)
         there = self._step(point, at)
         if there is None:
@@ -240,7 +239,7 @@ class Curves:
         kind = "bound active" if held[i] else "bound slack"
         return Event(Point(there.y, held, tangent), "fold at a bound" if turned else kind)
 
-    def _room(self, point: Point, which: int, i: int) -> float:
+    def _room(self, which: int, i: int, point: Point) -> float:
         return float(self.slack(point.y, point.held)[0][which, i])
 
     def smooth_events(self, old: Point, new: Point, length: float) -> list[Event]:

@@ -32,7 +32,8 @@ class SpecialPoint:
 
     ``kind``: "fold", "branch point", "stability" (the spectral radius passes 1, and nothing else), "bound active",
     "bound slack", "fold at a bound", "lost" (the curve could not be followed further: payoffs have a kink, say), "closed"
-    (the curve returns to its start), "unfinished" (too many points). ``exchange``: whether stability under best reply changes here.
+    (the curve returns to its start), "unfinished" (too many points). ``exchange``: whether stability under best
+    reply changes here.
     """
 
     value: float

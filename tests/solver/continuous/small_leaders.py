@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from games.oligopoly import Cournot
-from solver import AbstractGame, Box, LeaderFollowerGame
+from solver import AbstractGame, Box, LeaderFollowerGame, Newton
 
 
 def followers_market(market, profile):
@@ -73,6 +73,7 @@ def pursuit():
         return parameters * jnp.stack([gap, -gap])
 
     spaces = (Box(0.0, 1.0),) * 2
+    names, scale = ("fleeing", "pursuing"), jnp.asarray(1.0)
     return LeaderFollowerGame(
-        ("fleeing", "pursuing"), spaces, jnp.asarray(1.0), lambda _, profile: Mirror(profile[0][0]), distance
+        names, spaces, scale, lambda _, profile: Mirror(profile[0][0]), distance, algorithm=Newton()
     )

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from smooth_games import Inner, effort
 
 from games.oligopoly import AspremontJacquemin, Cournot
-from solver import comparative_statics, solve
+from solver import Newton, comparative_statics, solve
 from solver.continuous.comparative_statics import parameters
 from solver.continuous.conditions import marginal_payoffs
 
@@ -24,7 +24,8 @@ def outputs(game, strategies):
 @pytest.fixture(scope="module")
 def research():
     game = AspremontJacquemin()
-    return game, solve(game), comparative_statics(game, solve(game))
+    solution = solve(game, Newton())
+    return game, solution, comparative_statics(game, solution)
 
 
 def test_closed_form(research):
@@ -48,11 +49,11 @@ def test_closed_form(research):
 def test_finite_differences(vector):
     def at(vector):
         game = effort(vector)
-        solution = solve(game, tolerance=1e-12)
+        solution = solve(game, Newton())
         shown = outputs(game, solution.strategies)
         return np.concatenate([*solution.strategies, solution.payoffs, shown["total"][None], shown["shares"][1]])
 
-    table = comparative_statics(effort(vector), solve(effort(vector), tolerance=1e-12), outputs=outputs)
+    table = comparative_statics(effort(vector), solve(effort(vector), Newton()), outputs=outputs)
     got = [table[name].values.reshape(5, -1) for name in ("strategies", "payoffs", "total", "shares")]
     step = 1e-3
     expected = [(at(vector + e) - at(vector - e)) / (2 * step) for e in step * np.eye(5)]
@@ -64,7 +65,7 @@ def test_finite_differences(vector):
 
 def test_the_margin_at_a_bound_is_the_marginal_payoff_that_holds_there():
     game = effort(AT_BOUNDS)
-    solution = solve(game, tolerance=1e-12)
+    solution = solve(game, Newton())
     table = comparative_statics(game, solution)
     x = jnp.concatenate(solution.strategies)
     width = jnp.array([0.6, 2.2])
@@ -75,20 +76,21 @@ def test_the_margin_at_a_bound_is_the_marginal_payoff_that_holds_there():
 def test_a_kink_is_reported_and_has_no_derivative():
     """w/(1 + x) = x at the lower bound -0.2: quantity stays there below w = -0.16, and leaves it above."""
     game = effort(jnp.array([-0.16, 0.8, 0.0, 2.0, 2.0]))
-    table = comparative_statics(game, solve(game, tolerance=1e-12))
+    table = comparative_statics(game, solve(game, Newton()))
     assert_allclose(table.margin[0], 0, atol=1e-8)
     assert table.strategies.isnull().all()
 
 
 def test_a_continuum_of_equilibria_has_no_derivative():
+    """A joint profit determines the total alone."""
     game = Cournot(a=30.0, kappa=1.0)
-    table = comparative_statics(game, solve(game))
+    table = comparative_statics(game, solve(game, Newton(), start=game.closed_form()))
     assert table.strategies.isnull().all()
 
 
 def test_through_an_inner_fixed_point():
     game = Inner(jnp.asarray(0.4))
-    solution = solve(game, tolerance=1e-12)
+    solution = solve(game, Newton())
     table = comparative_statics(game, solution)
     a, x = 0.4, float(solution.strategies[0][0])
     slope = -x * np.sin((1 + a) * x) / 2 / (1 + (1 + a) * np.sin((1 + a) * x) / 2)
@@ -96,10 +98,10 @@ def test_through_an_inner_fixed_point():
 
 
 def test_single_precision():
-    double = comparative_statics(effort(INSIDE), solve(effort(INSIDE)))
+    double = comparative_statics(effort(INSIDE), solve(effort(INSIDE), Newton()))
     with jax.enable_x64(False):
         game = effort(jnp.asarray(INSIDE, jnp.float32))
-        single = comparative_statics(game, solve(game))
+        single = comparative_statics(game, solve(game, Newton()))
     assert single.strategies.dtype == np.float32
     assert_allclose(single.strategies, double.strategies, atol=1e-4)
 
@@ -109,7 +111,7 @@ def test_bad_input_is_named(research):
     with pytest.raises(ValueError, match="outputs gives 'payoffs'"):
         comparative_statics(game, solution, outputs=lambda g, s: {"payoffs": s[0]})
     with pytest.raises(ValueError, match="solution has status max_steps"):
-        comparative_statics(game, solve(game, start=([0.0], [0.0]), max_steps=1, throw=False))
+        comparative_statics(game, solve(game, Newton(), start=([0.0], [0.0]), max_steps=0, throw=False))
     batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), solution)
     with pytest.raises(ValueError, match="a batch"):
         comparative_statics(game, batch)
