@@ -85,8 +85,9 @@ class EquilibriumSet(eqx.Module):
     rest is zero. ``count``: how many. ``complete``: proved to be all. ``max_regret`` (capacity,): as measured, in payoff
     units. ``precision`` (capacity,): of the logit equilibria along a path, else None.
 
-    Of :func:`find_equilibria` alone: ``spectral_radius`` (capacity,) of the best-reply map's Jacobian, ``num_starts``, and
-    ``num_stationary``, how many first-order points were found that are no equilibria; ``proof``: why ``complete``.
+    Of :func:`find_equilibria` alone: ``spectral_radius`` (capacity,) of the best-reply map's Jacobian; ``component``
+    (capacity,): the number of the connected set it belongs to; ``num_starts``; ``num_stationary``: how many first-order points
+    were found that are no equilibria; ``proof``: why ``complete``.
     """
 
     game: "AbstractGame"
@@ -97,6 +98,7 @@ class EquilibriumSet(eqx.Module):
     max_regret: Array
     precision: Array | None = None
     spectral_radius: Array | None = None
+    component: Array | None = None
     num_stationary: Array | None = None
     num_starts: Array | None = None
     proof: str = eqx.field(static=True, default="")
@@ -115,7 +117,9 @@ class EquilibriumSet(eqx.Module):
             return f"complete: {int(self.count)}" + (f", by {self.proof}" if self.proof else "")
         if self.num_starts is None:
             return f"{int(self.count)} found, not proved to be all"
-        return f"{int(self.count)} found from {int(self.num_starts)} starts, not proved to be all"
+        sets = 0 if self.component is None else len(np.unique(self.component))
+        joined = f", in {sets} connected set{'s' * (sets > 1)}" if sets < int(self.count) else ""
+        return f"{int(self.count)} found from {int(self.num_starts)} starts{joined}, not proved to be all"
 
     def __getitem__(self, index: int) -> "EquilibriumSet":
         """The set of one game of a batch."""

@@ -23,14 +23,13 @@ from jax import Array
 from solver.algorithms.best_response import BestResponse
 from solver.algorithms.extragradient import Extragradient
 from solver.algorithms.newton import Newton, marginal_scale, residuals, scaled_slopes, unknowns
+from solver.continuous.completeness import completeness
 from solver.continuous.conditions import bounds, flat, owners
 from solver.game import AbstractGame, Profile
 from solver.regret import certify_profile
 from solver.solution import EquilibriumSet
 from solver.solve import _within, advance, checked_tolerance
 from solver.spaces import Box
-
-NEAR = 1e-2  # share of a set by which Newton's method may move what another method found
 
 
 def find_equilibria(
@@ -48,8 +47,9 @@ def find_equilibria(
     :param starts: how many; a power of two fills the sets most evenly.
     :param tolerance: largest accepted regret, as in :func:`solve`. :param max_steps: of each method.
     :return: an :class:`EquilibriumSet` with one place for each equilibrium, its ``spectral_radius`` (NaN where payoffs are
-        not smooth, inf where best replies are not single), and ``num_stationary``, the first-order points that are no
-        equilibria. ``complete`` is True only where ``proof`` says why; ``statement`` is the sentence to report.
+        not smooth, inf where best replies are not single) and its ``component``, the connected set of equilibria it is of;
+        ``num_stationary`` counts the first-order points that are no equilibria. ``complete`` is True only where ``proof``
+        says why; ``statement`` is the sentence to report.
     :raises ValueError: if ``starts`` is not positive.
     """
     if starts < 1:
@@ -60,20 +60,24 @@ def find_equilibria(
     crude = _joined(others)
     polished = _ends(game, Newton(), _joined([begin, crude]), tolerance_, steps)
     seen = jax.tree.map(np.asarray, _measure(game, _joined([polished, crude]), tolerance_))
-    kept = _kept(seen, starts)
+    kept = _kept(game, seen, starts, tolerance_)
     distinct = _merged(seen, kept, float(tolerance_))
     good, merely = distinct[seen.within[distinct]], distinct[~seen.within[distinct]]
     radius = [spectral_radius(game, seen, at) for at in good]
+    proof = completeness(game, np.concatenate([s[distinct] for s in seen.strategies], axis=1))
+    labels = _connected(game, seen, good, tolerance_)
     return EquilibriumSet(
         game=game,
         strategies=tuple(jnp.asarray(s[good]) for s in seen.strategies),
         mask=jnp.ones(len(good), bool),
         count=jnp.asarray(len(good)),
-        complete=jnp.asarray(False),
+        complete=jnp.asarray(bool(proof)),
         max_regret=jnp.asarray(seen.regret[good]),
         spectral_radius=jnp.asarray(np.array(radius, seen.regret.dtype)),
+        component=jnp.asarray(labels),
         num_stationary=jnp.asarray(len(merely)),
         num_starts=jnp.asarray(starts),
+        proof=proof,
     )
 
 
@@ -155,11 +159,18 @@ def _joined(profiles: list[Profile]) -> Profile:
     return tuple(jnp.concatenate(parts) for parts in zip(*profiles, strict=True))
 
 
-def _kept(seen: Seen, starts: int) -> np.ndarray:
+def _kept(game: AbstractGame, seen: Seen, starts: int, tolerance: Array) -> np.ndarray:
     """Newton's ends from the starts, and of every other end what it was polished to if that is the same equilibrium."""
     polished, crude = np.arange(starts, 3 * starts), np.arange(3 * starts, 5 * starts)
-    near = np.abs(seen.share[polished] - seen.share[crude]).max(axis=1) <= NEAR
-    return np.concatenate([np.arange(starts), np.where(near & seen.within[polished], polished, crude)])
+    same = _joined_by_equilibria(game, seen, polished, crude, tolerance)
+    return np.concatenate([np.arange(starts), np.where(same & seen.within[polished], polished, crude)])
+
+
+def _joined_by_equilibria(game, seen: Seen, these: np.ndarray, those: np.ndarray, tolerance: Array) -> np.ndarray:
+    """Which pairs of profiles have an equilibrium, to the tolerance, half-way between them."""
+    fill = np.arange(len(seen.regret)) % len(these)  # as many as were measured before, so that nothing compiles anew
+    middle = tuple((s[these[fill]] + s[those[fill]]) / 2 for s in seen.strategies)
+    return np.asarray(_measure(game, middle, tolerance).within)[: len(these)]
 
 
 def _merged(seen: Seen, kept: np.ndarray, tolerance: float) -> np.ndarray:
@@ -176,6 +187,19 @@ def _merged(seen: Seen, kept: np.ndarray, tolerance: float) -> np.ndarray:
             distinct.append(int(at))
     rounded = np.round(seen.share[distinct], 4)
     return np.array(distinct, int)[np.lexsort(rounded.T[::-1])] if distinct else np.zeros(0, int)
+
+
+def _connected(game: AbstractGame, seen: Seen, good: np.ndarray, tolerance: Array) -> np.ndarray:
+    """Numbers of the connected sets: an equilibrium belongs with its nearest predecessor if half-way is an equilibrium too."""
+    labels = np.arange(len(good))
+    if len(good) < 2:
+        return labels
+    gaps = [np.abs(seen.share[good[:j]] - seen.share[good[j]]).max(axis=1) for j in range(1, len(good))]
+    nearest = np.array([gap.argmin() for gap in gaps])
+    linked = _joined_by_equilibria(game, seen, good[1:], good[nearest], tolerance)
+    for j in range(1, len(good)):
+        labels[j] = labels[nearest[j - 1]] if linked[j - 1] else labels[:j].max() + 1
+    return labels
 
 
 def spectral_radius(game: AbstractGame, seen: Seen, at: int) -> float:
