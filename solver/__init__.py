@@ -8,7 +8,11 @@ from solver.algorithms.newton import Newton
 from solver.algorithms.regret_matching import RegretMatching
 from solver.algorithms.replicator import LogitDynamics, Replicator, is_evolutionarily_stable, trajectory
 from solver.certify import certify
+from solver.continuous.comparative_statics import comparative_statics
 from solver.continuous.find_equilibria import find_equilibria
+from solver.continuous.leader_follower import LeaderFollowerGame
+from solver.continuous.no_equilibrium import Supremum, best_reply_cycle, supremum
+from solver.continuous.trace import Branch, SpecialPoint, trace
 from solver.finite.components import Component, components
 from solver.finite.convex import coarse_correlated_equilibrium, correlated_equilibrium, zero_sum
 from solver.finite.estimation import LogitFit, fit_logit
@@ -34,6 +38,7 @@ __all__ = [
     "AbstractGame",
     "BestResponse",
     "Box",
+    "Branch",
     "Certificate",
     "Component",
     "EquilibriumError",
@@ -42,6 +47,7 @@ __all__ = [
     "FictitiousPlay",
     "FixedPoint",
     "LeaderFollower",
+    "LeaderFollowerGame",
     "LogitDynamics",
     "LogitFit",
     "LogitResponse",
@@ -51,11 +57,15 @@ __all__ = [
     "Replicator",
     "Simplex",
     "Solution",
+    "SpecialPoint",
     "Status",
+    "Supremum",
     "best_reply_curves",
+    "best_reply_cycle",
     "best_response",
     "certify",
     "coarse_correlated_equilibrium",
+    "comparative_statics",
     "components",
     "correlated_equilibrium",
     "curves",
@@ -71,7 +81,9 @@ __all__ = [
     "regret",
     "solve",
     "support_enumeration",
+    "supremum",
     "sweep",
+    "trace",
     "trajectory",
     "vertex_enumeration",
     "zero_sum",

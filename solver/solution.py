@@ -29,12 +29,13 @@ class Status(enum.IntEnum):
 
 _ADVICE = {
     Status.converged: "the measured regret is within tolerance",
-    Status.cycle: "best replies repeat themselves without an equilibrium; try damping=0.5, other starts, or report the cycle",
+    Status.cycle: "best replies repeat themselves without an equilibrium; try damping=0.5, other starts, or report "
+    "the cycle with best_reply_cycle",
     Status.max_steps: "the steps did not settle within max_steps; raise max_steps, or damp, or start elsewhere",
     Status.non_finite: "a payoff or strategy was not finite; check the parameters, that payoffs are defined everywhere, and "
     "that the followers' equilibrium was found at every deviation",
-    Status.uncertified: "the steps settled where a player still gains by deviating: payoffs may jump, or the tolerance is "
-    "below what the precision or the followers' solver allows",
+    Status.uncertified: "the steps settled where a player still gains by deviating: payoffs may jump (see supremum), or the "
+    "tolerance is below what the precision or the followers' solver allows",
 }
 
 KINDS = ("exact", "global", "interpolated", "local", "proved", "refuted")

@@ -10,6 +10,7 @@ from jax import Array
 from jax.core import Tracer
 
 from solver.algorithms.best_response import BestResponse
+from solver.continuous.implicit import frozen, with_derivative
 from solver.game import AbstractGame, Profile, checked_profile, midpoint
 from solver.regret import Deviation, certificate_of, certify_profile
 from solver.solution import Solution, Status
@@ -50,15 +51,18 @@ def solve(
     :param max_steps: steps after which an algorithm is stopped.
     :param throw: raise :class:`EquilibriumError` unless converged; otherwise the status says what happened. Under
         ``vmap`` and in sweeps use ``throw=False``.
-    :return: a :class:`Solution`; its ``regret`` is measured by code the algorithm does not use.
+    :return: a :class:`Solution`; its ``regret`` is measured by code the algorithm does not use. Its strategies and payoffs
+        can be differentiated in the arrays of ``game``, in forward and reverse mode (see ``continuous.implicit``); where
+        no derivative exists that is an error, or with ``throw=False`` a NaN.
     :raises ValueError: if a strategy of ``start`` has the wrong shape, or ``tolerance`` is not positive.
     """
     algorithm = BestResponse() if algorithm is None else algorithm
     start = starting_profile(game, start, key)
-    solution = _solve(game, algorithm, start, checked_tolerance(tolerance), jnp.asarray(max_steps))
+    limits = checked_tolerance(tolerance), jnp.asarray(max_steps)
+    solution = _solve(frozen(game), frozen(algorithm), frozen(start), *limits)
     if throw:
         solution = _raise_unless_converged(solution)
-    return solution
+    return with_derivative(game, algorithm, solution, throw=throw)
 
 
 def starting_profile(game: AbstractGame, start: Profile | None, key: Array | None) -> Profile:

@@ -57,6 +57,12 @@ class LogitResponse(eqx.Module):
     def profile(self, game: AbstractGame, state: "Path") -> Profile:
         return mixtures(game, state.z)
 
+    def residual(self, game: AbstractGame, profile: Profile) -> Profile:
+        """The equations that hold at the logit equilibrium, by which it is differentiated."""
+        assert isinstance(game, NormalForm)
+        replies = (jax.nn.softmax(self.precision * game.action_payoffs(profile, i)) for i in range(len(profile)))
+        return tuple(p - reply for p, reply in zip(profile, replies, strict=True))
+
     def certify(self, game: AbstractGame, profile: Profile) -> tuple[Array, Array, Certificate]:
         assert isinstance(game, NormalForm)
         pays = [game.action_payoffs(profile, i) for i in range(len(profile))]

@@ -44,31 +44,26 @@ def marginal_payoffs(game: AbstractGame, x: Array) -> Array:
     return slopes[owners(game), np.arange(x.shape[0])]
 
 
-def natural_residual(game: AbstractGame, x: Array, scale: Array) -> Array:
-    """x − Π(x + scale·g(x)), flat; ``scale`` has one entry per player."""
-    ahead = x + scale[owners(game)] * marginal_payoffs(game, x)
-    projected = (space.project(z) for space, z in zip(game.actions(), split(game, ahead), strict=True))
-    return x - flat(tuple(projected))
+def natural_residual(game: AbstractGame, x: Array, scale: Array) -> tuple[Array, Array]:
+    """x − Π(x + scale·g(x)), and how far every coordinate is from a kink of the projection Π, both flat.
 
-
-def complementarity_margin(game: AbstractGame, x: Array, scale: Array) -> Array:
-    """How far every coordinate is from a kink of the projection, as a share of its player's set; inf where it is fixed.
-
-    Inside: the distance to the nearest bound. At a bound: the marginal payoff that holds it there, times ``scale``. On a
-    Simplex: a used action's share, or by how much an unused one pays less.
+    That margin of strict complementarity is a share of the player's set, inf where it is a point. Inside: the distance to the
+    nearest bound. At a bound: the marginal payoff that holds it there, times ``scale`` (one entry per player). On a Simplex: a
+    used action's share, or by how much an unused one pays less.
     """
     ahead = x + scale[owners(game)] * marginal_payoffs(game, x)
-    margins = []
+    projected, margins = [], []
     for space, z in zip(game.actions(), split(game, ahead), strict=True):
+        projected.append(space.project(z))
         if isinstance(space, Box):
             width = space.upper - space.lower
             near = jnp.minimum(jnp.abs(z - space.lower), jnp.abs(space.upper - z))
             margins.append(jnp.where(width > 0, near / jnp.where(width > 0, width, 1), jnp.inf))
         else:
-            mixture = space.project(z)
-            threshold = (jnp.where(mixture > 0, z - mixture, 0).sum()) / (mixture > 0).sum()
+            used = projected[-1] > 0
+            threshold = jnp.where(used, z - projected[-1], 0).sum() / used.sum()
             margins.append(jnp.abs(z - threshold))
-    return jnp.concatenate(margins)
+    return x - jnp.concatenate(projected), jnp.concatenate(margins)
 
 
 def payoff_scale(game: AbstractGame, payoff_range: Array) -> Array:

@@ -39,7 +39,8 @@ def first_replies(games: Batches, at: np.ndarray, x: np.ndarray) -> np.ndarray:
 def settle(games: Batches, at: np.ndarray, x: np.ndarray, radius, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """The profiles (game, player) where moves from x in games ``at`` settle, and the rounds taken.
 
-    As for :class:`solver.BestResponse`, the moves have settled when their regret, of second order, is far within tolerance. ``radius`` is in shares of the sets.
+    As for :class:`solver.BestResponse`, they have when their regret, of second order, is far within tolerance. ``radius`` is
+    in shares of the players' sets.
     """
     finest = 0.4 * tolerance**0.25  # closer nodes would show the payoffs' noise
     x, rounds = x.copy(), np.zeros(len(at), np.int32)

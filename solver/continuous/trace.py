@@ -1,0 +1,248 @@
+"""The bifurcation diagram of a game: its equilibria followed through a parameter."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from solver.continuous.conditions import split
+from solver.continuous.find_equilibria import find_equilibria
+from solver.continuous.path import Curves, Event, Point
+from solver.game import AbstractGame, Profile, checked_profile
+from solver.solution import Status
+from solver.spaces import Box
+
+if TYPE_CHECKING:
+    import xarray
+
+SAME = 1e-5  # share of a set within which a start lies on a curve
+INNER = (
+    0.382  # where in the interval curves are looked for that reach neither end; in a game's middle it often bifurcates
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SpecialPoint:
+    """Where something happens on a curve.
+
+    ``kind``: "fold", "branch point", "stability" (the spectral radius passes 1, and nothing else), "bound active",
+    "bound slack", "fold at a bound", "lost" (the curve could not be followed further: payoffs have a kink, say), "closed"
+    (the curve returns to its start), "unfinished" (too many points). ``exchange``: whether stability under best
+    reply changes here.
+    """
+
+    value: float
+    strategies: tuple[np.ndarray, ...]
+    kind: str
+    exchange: bool
+    curve: int
+    equilibrium: bool
+    max_regret: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Branch:
+    """The curves of first-order points of a game in a parameter; every array leads with the points, in order on each curve.
+
+    ``value``: the parameter's. ``strategies``: one array (points, size) per player. ``payoffs`` (points, players).
+    ``max_regret``: measured, in payoff units. ``equilibrium``: the regret is within tolerance; a first-order point that is
+    none is False. ``spectral_radius`` of the best replies' Jacobian; ``stable``: an equilibrium where it is below 1.
+    ``curve``: the number of the curve. ``special_points``: see :class:`SpecialPoint`. ``statement``: what was searched.
+    """
+
+    parameter: str
+    players: tuple[str, ...]
+    value: np.ndarray
+    strategies: tuple[np.ndarray, ...]
+    payoffs: np.ndarray
+    max_regret: np.ndarray
+    equilibrium: np.ndarray
+    spectral_radius: np.ndarray
+    stable: np.ndarray
+    curve: np.ndarray
+    special_points: tuple[SpecialPoint, ...]
+    statement: str
+
+    def to_dataset(self) -> "xarray.Dataset":
+        """The same along "point", "player" and "action", the special points along "special_point"."""
+        import xarray
+
+        width = max(s.shape[1] for s in self.strategies)
+        table = [np.pad(s, ((0, 0), (0, width - s.shape[1])), constant_values=np.nan) for s in self.strategies]
+        data: dict[str, Any] = {
+            "strategies": (("point", "player", "action"), np.stack(table, axis=1)),
+            "payoffs": (("point", "player"), self.payoffs),
+            **{
+                n: ("point", getattr(self, n))
+                for n in ("max_regret", "equilibrium", "spectral_radius", "stable", "curve")
+            },
+            "special_value": ("special_point", np.array([p.value for p in self.special_points], float)),
+            "special_kind": ("special_point", np.array([p.kind for p in self.special_points], str)),
+        }
+        coords = {self.parameter: ("point", self.value), "player": list(self.players)}
+        return xarray.Dataset(data, coords, {"parameter": self.parameter, "statement": self.statement})
+
+
+def trace(
+    make_game: Callable[..., AbstractGame],
+    parameter: str,
+    interval: tuple[float, float],
+    *,
+    starts: Sequence[Profile] | None = None,
+    key: Array | None = None,
+) -> Branch:
+    """Equilibria followed through a parameter, past folds and branch points: the bifurcation diagram in one call.
+
+    The curves are those of the first-order conditions, complementary where a bound is active (see ``path``); each point's
+    regret is measured, and what is no equilibrium is marked so.
+
+    :param make_game: maps the parameter's value (a scalar array, traced) to a game of Box players with smooth payoffs.
+    :param parameter: its name. :param interval: (first, last) value, in either order.
+    :param starts: profiles within a tenth of the sets from equilibria at the first value. Default: all that
+        ``find_equilibria`` finds at both ends and at one value between; one on a curve already followed begins none.
+    :param key: of the search's starts.
+    :return: a :class:`Branch`.
+    :raises ValueError: if the interval is empty or not finite, a player is on a Simplex, or no start is an equilibrium.
+
+    Source: Keller (1977); Allgower and Georg (1990), ch. 6 and 8.
+    """
+    first, last = (float(value) for value in interval)
+    if not (np.isfinite([first, last]).all() and first != last):
+        raise ValueError(f"interval = {interval}: give two different finite values")
+    game = make_game(jnp.asarray(first, jnp.result_type(float)))
+    for name, space in zip(game.players, game.actions(), strict=True):
+        if not isinstance(space, Box):
+            raise ValueError(
+                f"make_game: {name} is on a Simplex, and trace takes Box players; see logit_path for mixtures"
+            )
+    curves = Curves(make_game, (first, last))
+    found, tried = [], []
+    for value in (first, last, first + INNER * (last - first)) if starts is None else (first,):
+        here = _starts(make_game, value, starts, key)
+        tried.append(f"{len(here)} at {parameter} = {value:g}")
+        for x in here:
+            begin = curves.begin(x, value)
+            if begin is not None and not any(_passes(curves, points, begin) for points, _ in found):
+                found.append(_both_ways(curves, begin))
+    if not found:
+        raise ValueError(
+            f"starts: no first-order point near an equilibrium was found ({', '.join(tried)}); give starts"
+        )
+    plural = "s" * (len(found) > 1)
+    statement = f"{len(found)} curve{plural} from equilibria found: {', '.join(tried)}; others may exist"
+    return _branch(make_game, game, parameter, curves, found, statement)
+
+
+def _starts(make_game, value: float, starts, key) -> list[np.ndarray]:
+    game = make_game(jnp.asarray(value, jnp.result_type(float)))
+    if starts is not None:
+        return [np.concatenate([np.asarray(s) for s in checked_profile(game, one, "starts")]) for one in starts]
+    found = find_equilibria(game, key=jax.random.key(0) if key is None else key)
+    table = np.concatenate([np.asarray(s) for s in found.strategies], axis=1)
+    return list(table[np.asarray(found.mask)])
+
+
+def _both_ways(curves: Curves, begin: Point) -> tuple[list[Point], list[Event]]:
+    """A curve from one end to the other through ``begin``."""
+    backward = dataclasses.replace(begin, tangent=-begin.tangent)
+    points, events = [begin], []
+    for way in (begin, backward):
+        outward = begin.y[-1] + 1e-12 * np.sign(way.tangent[-1])
+        if not 0 <= outward <= 1:
+            continue
+        ahead = list(curves.follow(way))
+        events += [e for e in ahead if isinstance(e, Event)]
+        more = [p for p in ahead if isinstance(p, Point)]
+        points = points + more if way is begin else more[::-1] + points
+        if events and events[-1].kind == "closed":
+            break
+    return points, [event for event in events if event.kind != "end"]
+
+
+def _passes(curves: Curves, points: list[Point], begin: Point) -> bool:
+    """Whether a curve goes through ``begin``: where it crosses that value it is corrected, and compared."""
+    up = np.append(np.zeros(len(begin.held)), 1.0)
+    for old, new in itertools.pairwise(points):
+        ahead, behind = new.y[-1] - begin.y[-1], old.y[-1] - begin.y[-1]
+        if ahead * behind > 0:
+            continue
+        share = behind / (behind - ahead) if behind != ahead else 0.0
+        guess = old.y + share * (new.y - old.y)
+        guess[-1] = begin.y[-1]
+        if np.abs(guess - begin.y).max() > 0.1:
+            continue
+        crossing = curves.correct(guess, new.held, up)
+        if crossing is not None and np.abs(crossing - begin.y).max() < SAME:
+            return True
+    return False
+
+
+def _branch(make_game, game, parameter, curves: Curves, found, statement: str) -> Branch:
+    points = [point for part, _ in found for point in part]
+    curve = np.repeat(np.arange(len(found)), [len(part) for part, _ in found])
+    events = _distinct([(number, event) for number, (_, part) in enumerate(found) for event in part])
+    places = np.stack([p.y for p in points] + [event.point.y for _, event in events])
+    x, value = np.stack([curves.x(y) for y in places]), np.array([curves.value(y) for y in places])
+    payoffs, regret, good = _certified(make_game, x, value)
+    strategies = tuple(x[:, curves.owners == player] for player in range(len(game.players)))
+    radius, n = np.array([curves.spectral_radius(p) for p in points]), len(points)
+    special = tuple(
+        SpecialPoint(
+            float(value[n + k]),
+            tuple(s[n + k] for s in strategies),
+            event.kind,
+            bool(event.exchange),
+            number,
+            bool(good[n + k]),
+            float(regret[n + k]),
+        )
+        for k, (number, event) in enumerate(events)
+    )
+    return Branch(
+        parameter=parameter,
+        players=game.players,
+        value=value[:n],
+        strategies=tuple(s[:n] for s in strategies),
+        payoffs=payoffs[:n],
+        max_regret=regret[:n],
+        equilibrium=good[:n],
+        spectral_radius=radius,
+        stable=good[:n] & (radius < 1),
+        curve=curve,
+        special_points=special,
+        statement=statement,
+    )
+
+
+def _distinct(events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """A branch point lies on several curves: it is listed once, of the curve on which stability changes."""
+    kept: list[tuple[int, Event]] = []
+    for number, event in sorted(events, key=lambda one: (not one[1].exchange, one[0])):
+        near = (np.abs(event.point.y - other.point.y).max() < 1e-3 for _, other in kept if other.kind == event.kind)
+        if event.kind != "branch point" or not any(near):
+            kept.append((number, event))
+    return sorted(kept, key=lambda one: one[0])
+
+
+def _certified(make_game, x: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Payoffs, the largest regret and whether it is within tolerance, at every point."""
+    from solver.solve import judge
+
+    @jax.jit
+    def measure(x, value):
+        def one(point):
+            game = make_game(point[1])
+            profile = tuple(s.project(part) for s, part in zip(game.actions(), split(game, point[0]), strict=True))
+            solution = judge(game, profile)
+            return solution.payoffs, solution.max_regret, solution.status == int(Status.converged)
+
+        return jax.lax.map(one, (x, value), batch_size=64)
+
+    dtype = jnp.result_type(float)
+    payoffs, regret, good = measure(jnp.asarray(x, dtype), jnp.asarray(value, dtype))
+    return np.asarray(payoffs), np.asarray(regret), np.asarray(good)

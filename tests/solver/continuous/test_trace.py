@@ -1,0 +1,199 @@
+"""Curves with known folds, branch points and bounds: places, kinds, stability, and what is no equilibrium."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.special import expit, logit
+
+from solver import AbstractGame, Box, NormalForm, trace
+from solver.plot.bifurcation import bifurcation
+
+PAIR = ("one", "two")
+DELTA = 1.0
+
+
+class Noisy(AbstractGame):
+    """p = Λ((s δ q − a)/σ) as best replies: entry (s = −1, a = −δ/2) or adoption (s = 1), with logit noise."""
+
+    sign: jax.Array
+    a: jax.Array
+    sigma: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
+
+    def actions(self):
+        return (Box(0.001, 0.999),) * 2
+
+    def payoffs(self, profile):
+        p = jnp.concatenate(profile)
+        entropy = -p * jnp.log(p) - (1 - p) * jnp.log(1 - p)
+        return p * (self.sign * DELTA * p[::-1] - self.a) + self.sigma * entropy
+
+
+def entry(sigma):
+    return Noisy(jnp.asarray(-1.0), jnp.asarray(-DELTA / 2), sigma)
+
+
+def adoption(a):
+    return Noisy(jnp.asarray(1.0), a, jnp.asarray(0.15))
+
+
+@pytest.fixture(scope="module")
+def pitchfork():
+    return trace(entry, "sigma", (0.35, 0.15))
+
+
+def test_the_pitchfork_of_the_entry_game(pitchfork):
+    """One equilibrium iff σ ≥ δ/4, else three; the symmetric one loses its stability there (oracle of the entry game)."""
+    (point,) = pitchfork.special_points
+    assert point.kind == "branch point"
+    assert point.exchange
+    assert_allclose(point.value, DELTA / 4, atol=1e-7)
+    assert_allclose(point.strategies, 0.5, atol=1e-7)
+    assert pitchfork.curve.max() == 1
+    symmetric = pitchfork.curve == 0
+    assert_allclose(pitchfork.strategies[0][symmetric], 0.5, atol=1e-9)
+    assert_allclose(pitchfork.spectral_radius[symmetric], DELTA / 4 / pitchfork.value[symmetric], rtol=1e-6)
+    arms = pitchfork.value[~symmetric]
+    p, q = (s[~symmetric, 0] for s in pitchfork.strategies)
+    assert_allclose(p, expit((DELTA / 2 - DELTA * q) / arms), atol=1e-8)
+    assert p.min() < 0.1
+    assert p.max() > 0.9
+    assert pitchfork.equilibrium.all()
+    assert pitchfork.stable[~symmetric & (pitchfork.value < 0.249)].all()
+
+
+def test_the_statement_and_the_dataset(pitchfork):
+    assert "2 curves" in pitchfork.statement
+    assert "3 at sigma = 0.15" in pitchfork.statement
+    table = pitchfork.to_dataset()
+    assert table.strategies.dims == ("point", "player", "action")
+    assert table.special_kind.values.tolist() == ["branch point"]
+    assert_allclose(table.sigma, pitchfork.value)
+
+
+def test_figure(pitchfork):
+    ax = bifurcation(pitchfork, "one").axes[0]
+    dashes = {line.get_label(): line.get_linestyle() for line in ax.get_lines()}
+    assert dashes == {"stable": "-", "unstable": "--", "branch point": "None"}
+    assert len(bifurcation(pitchfork).axes) == 2
+    with pytest.raises(ValueError, match="player = 'three'"):
+        bifurcation(pitchfork, "three")
+
+
+def check_folds(atol):
+    """δ p(1 − p) = σ at a fold, and a = δp − σ logit p."""
+    branch = trace(adoption, "a", (0.2, 0.8), starts=[([0.995], [0.995])])
+    p = (1 + np.array([1, -1]) * np.sqrt(1 - 4 * 0.15 / DELTA)) / 2
+    assert [point.kind for point in branch.special_points] == ["fold", "fold"]
+    assert all(point.exchange for point in branch.special_points)
+    assert_allclose([point.value for point in branch.special_points], DELTA * p - 0.15 * logit(p), atol=atol)
+    assert_allclose([point.strategies[0][0] for point in branch.special_points], p, atol=10 * atol**0.5)
+    middle = (branch.strategies[0][:, 0] > p[1] + 0.01) & (branch.strategies[0][:, 0] < p[0] - 0.01)
+    assert not branch.stable[middle].any()
+    assert branch.equilibrium.all()
+    assert_allclose(branch.value[[0, -1]], [0.2, 0.8], rtol=1e-6)
+    return branch
+
+
+def test_folds():
+    branch = check_folds(1e-9)
+    p, q = (s[:, 0] for s in branch.strategies)
+    assert_allclose(p, expit((DELTA * q - branch.value) / 0.15), atol=1e-8)
+
+
+def test_single_precision():
+    with jax.enable_x64(False):
+        check_folds(1e-5)
+
+
+class Hump(AbstractGame):
+    """u = tx + x²/2 − x⁴/4: first-order points x³ − x = t, folds at t = ∓2/(3√3), the maximum on the side of t."""
+
+    t: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=("alone",))
+
+    def actions(self):
+        return (Box(-2.0, 2.0),)
+
+    def payoffs(self, profile):
+        x = profile[0]
+        return self.t * x + x**2 / 2 - x**4 / 4
+
+
+def test_first_order_points_that_are_no_equilibria():
+    branch = trace(Hump, "t", (-0.6, 0.6), starts=[([-1.2],)])
+    folds = [point for point in branch.special_points if point.kind == "fold"]
+    assert_allclose([point.value for point in folds], [2 / 27**0.5, -2 / 27**0.5], atol=1e-9)
+    assert not any(point.equilibrium for point in folds)
+    x, clear = branch.strategies[0][:, 0], np.abs(branch.value) > 1e-6
+    assert_allclose(branch.equilibrium[clear], (x * branch.value > 0)[clear] & (np.abs(x) > 1 - 1e-6)[clear])
+    assert not branch.stable[~branch.equilibrium].any()
+
+
+class Duopoly(AbstractGame):
+    """P = 10 − Q, costs 1 and c: the second leaves at c = 5.5, where the first is a monopoly with q = 4.5."""
+
+    c: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
+
+    def actions(self):
+        return (Box(0.0, 10.0),) * 2
+
+    def payoffs(self, profile):
+        q = jnp.concatenate(profile)
+        return (10 - q.sum() - jnp.stack([jnp.ones(()), self.c])) * q
+
+
+@pytest.mark.parametrize(("interval", "kind"), [((4.0, 7.0), "bound active"), ((7.0, 4.0), "bound slack")])
+def test_a_bound(interval, kind):
+    branch = trace(Duopoly, "c", interval, starts=[([3.9], [1.1])] if interval[0] == 4 else [([4.5], [0.0])])
+    (point,) = branch.special_points
+    assert point.kind == kind
+    assert_allclose(point.value, 5.5, atol=1e-8)
+    exact = np.maximum(11 - 2 * branch.value, 0) / 3
+    assert_allclose(branch.strategies[1][:, 0], exact, atol=1e-8)
+    assert_allclose(branch.strategies[0][:, 0], (9 - exact) / 2, atol=1e-8)
+    assert branch.stable.all()
+
+
+class Together(AbstractGame):
+    """Best replies t + 2x_j on [0, 1]: 0 for t ≤ 0, 1 for t ≥ −1, and −t between, unstable."""
+
+    t: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
+
+    def actions(self):
+        return (Box(0.0, 1.0),) * 2
+
+    def payoffs(self, profile):
+        x = jnp.concatenate(profile)
+        return (self.t + 2 * x[::-1]) * x - x**2 / 2
+
+
+def test_a_curve_turns_where_two_bounds_give_way_together():
+    branch = trace(Together, "t", (-2.0, 1.0), starts=[([0.0], [0.0])])
+    turns = [point for point in branch.special_points if point.kind == "fold at a bound"]
+    assert_allclose([point.value for point in turns], [0, -1], atol=1e-8)
+    x, t = branch.strategies[0][:, 0], branch.value
+    assert_allclose((x * (x - 1) * (x + t)), 0, atol=1e-8)
+    assert branch.equilibrium.all()
+    inner = (x > 0.01) & (x < 0.99)
+    assert inner.any()
+    assert_allclose(branch.spectral_radius[inner], 2)
+    assert_allclose([x[-1], t[-1]], 1, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("make", "interval", "starts", "words"),
+    [
+        (Hump, (1.0, 1.0), None, "interval = "),
+        (lambda t: NormalForm(jnp.zeros((2, 2, 2)) + t), (0.0, 1.0), None, "on a Simplex"),
+        (Hump, (-0.6, 0.6), [([0.9],)], "no first-order point"),
+    ],
+)
+def test_bad_input_is_named(make, interval, starts, words):
+    with pytest.raises(ValueError, match=words):
+        trace(make, "t", interval, starts=starts)
