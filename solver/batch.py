@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from solver.compilation import compiler_options
+from solver.compilation import as_here, compiler_options
 from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _where
 
 SLAB = 8  # chunks of one call
@@ -75,7 +75,7 @@ def fixed_points(
             lanes = chunk if waiting.size > threads * SMALL else SMALL
             size = min(SLAB * lanes, -(-waiting.size // (threads * lanes)) * lanes)
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
-            run = partial(_run, work, args, waiting, state, lanes)
+            run = as_here(partial(_run, work, args, waiting, state, lanes))
             where = [devices[k % len(devices)] for k in range(len(parts))]
             # the first call alone compiles; after it they take turns
             first = [run(parts[0], where[0])] if out is None else []
@@ -101,7 +101,7 @@ class _Work(NamedTuple):
 
 
 def _run(
-    work: _Work, args: Any, waiting: np.ndarray, state: Any, chunk: int, at: slice, device: jax.Device
+    work: _Work, args: Any, waiting: np.ndarray, state: Any, chunk: int, at: slice, device: Any
 ) -> tuple[FixedPoint, np.ndarray, Any]:
     """Solve some of the waiting lanes: what was found, the lanes still running, and their state."""
     lanes = waiting[at]

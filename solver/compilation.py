@@ -45,3 +45,15 @@ def jit_once(function: Callable) -> Callable:
         return function(*args) if inside else compiled()(*args)
 
     return call
+
+
+def as_here(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` as it would run in this thread: another one knows nothing of this one's precision contexts."""
+    double = jnp.result_type(float) == jnp.float64
+    matmul = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+
+    def run(*args: Any) -> Any:
+        with jax.enable_x64(double), jax.default_matmul_precision(matmul):
+            return function(*args)
+
+    return run

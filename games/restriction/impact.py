@@ -13,7 +13,7 @@ from jax import Array
 from games.restriction.incumbents import RestrictionGame
 from games.restriction.outcomes import label, measures, welfare_accounts
 from solver.algorithms.best_response import BestResponse
-from solver.compilation import jit_once
+from solver.compilation import as_here, jit_once
 from solver.game import AbstractGame, Profile
 from solver.solution import Solution, Status
 from solver.solve import solve
@@ -64,8 +64,8 @@ def impact(game: RestrictionGame, *, progress: Callable[[str], Any] = lambda mes
     progress("Nash equilibria, optima, and outcomes along a common restriction")
     # nearly all of this is compilation, most of it outside of Python: three programs at a time
     with ThreadPoolExecutor(3) as pool:
-        jobs = [pool.submit(_equilibria, game), pool.submit(_collective, game)]
-        jobs.append(pool.submit(_outcomes, game, [np.full(shape, value) for value in grid]))
+        jobs = [pool.submit(as_here(_equilibria), game), pool.submit(as_here(_collective), game)]
+        jobs.append(pool.submit(as_here(_outcomes), game, [np.full(shape, value) for value in grid]))
         (nash, unrestricted), (names, best), curve = (job.result() for job in jobs)
     chosen, columns_of_starts = _distinct(nash)
     columns = {"open": np.zeros(shape)}

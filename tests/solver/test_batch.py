@@ -1,5 +1,6 @@
 """Batches of fixed points against closed forms and the single solve: order, failures, precision, compilation."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -84,3 +85,15 @@ def test_few_lanes(count):
 def test_bad_lanes():
     with pytest.raises(ValueError, match="same last axis"):
         solve((RATES, RATES[:7]))
+
+
+def test_threads_know_the_precision_of_the_caller():
+    """Contexts are a thread's own: in double precision asked for by a context, every chunk gets to 1e-11."""
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with jax.enable_x64(True):
+            found = solve((RATES, RATES**2))
+    finally:
+        jax.config.update("jax_enable_x64", True)
+    assert found.converged.all()
+    assert found.residual.max() <= 1e-11
