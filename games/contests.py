@@ -55,11 +55,10 @@ class Tullock(AbstractGame):
     def payoffs(self, profile: Profile) -> Array:
         """Where nobody makes an effort, the prize goes to each with the same probability."""
         x = jnp.concatenate(profile)
-        total = x.sum()
-        trying = total > 0
-        share = jnp.where(x > 0, x / jnp.where(trying, total, 1), 1.0) ** self.r * (x > 0)
-        chance = share / jnp.where(trying, share.sum(), 1)
-        return self.prize * jnp.where(trying, chance, 1 / len(self.players)) - x
+        power = x**self.r
+        total = power.sum()
+        chance = jnp.where(total > 0, power / jnp.where(total > 0, total, 1), 1 / len(self.players))
+        return self.prize * chance - x
 
     def closed_form(self) -> Profile:
         """Parameters must be numbers where there are more than two contestants.
