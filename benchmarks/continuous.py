@@ -11,9 +11,11 @@ marginal payoffs written in numpy; its ``minimize`` gets every player's payoff i
 
 import argparse
 import contextlib
+import importlib
 import io
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -140,11 +142,20 @@ def by_minimize(case: Case, game) -> np.ndarray:
     return x
 
 
+@cache
+def peer() -> Any:
+    """nashopt's ``GNEP``; its package does not declare that it needs qpsolvers."""
+    try:
+        return importlib.import_module("nashopt").GNEP
+    except ImportError as error:
+        print(f"nashopt is not installed, or not all it needs: {error}; skipped")
+        return None
+
+
 def nashopt_game(game) -> Any:
     """The game as nashopt takes it; None if it is not installed."""
-    try:
-        from nashopt import GNEP
-    except ImportError:
+    GNEP = peer()
+    if GNEP is None:
         return None
     _, low, high = numpy_game(game)
     losses = [lambda x, i=i: -game.payoffs(split(game, x))[i] for i in range(len(game.players))]
@@ -295,8 +306,6 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()
     print(f"jax {jax.__version__} on {jax.devices()[0]}")
-    if nashopt_game(Entry(jnp.asarray(0.2))) is None:
-        print("nashopt is not installed: skipped")
     time_cases(options.games, options.turns)
     count_equilibria()
 
