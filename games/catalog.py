@@ -1,15 +1,17 @@
-"""Published finite games by name, with the equilibria their sources give.
+"""Published games by name, with the equilibria their sources give.
 
 ``CATALOG["von Stengel 3x2"].make()`` is the game; ``equilibria`` are profiles in fractions. ``complete``: these are all, for
-two players in the sense of extreme equilibria.
+two players in the sense of extreme equilibria. ``CONTINUOUS`` holds the games of continuous actions: ``CONTINUOUS["Pigou's
+roads"].make()``, and ``equilibria`` of that game from its closed form.
 """
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from games.bertrand import LinearBertrand, LogitBertrand
 from games.classic import (
     battle_of_the_sexes,
     chicken,
@@ -18,7 +20,12 @@ from games.classic import (
     rock_paper_scissors,
     stag_hunt,
 )
-from solver import NormalForm
+from games.congestion import Congestion
+from games.contests import Tullock, all_pay_auction, all_pay_equilibrium
+from games.hotelling import Hotelling, HotellingPlaces
+from games.oligopoly import AspremontJacquemin, BranderSpencer, Cournot, Stackelberg
+from games.public_goods import BestShot, PublicGood
+from solver import AbstractGame, NormalForm
 
 
 class Entry(NamedTuple):
@@ -111,3 +118,43 @@ CATALOG: dict[str, Entry] = {
         _horse, ((_SECOND, _FIRST, _FIRST), (_FIRST, _FIRST, _SECOND)), "Selten 1975: the pure ones", complete=False
     ),
 }  # fmt: skip
+
+
+class Continuous(NamedTuple):
+    make: Callable[[], AbstractGame]
+    source: str
+    equilibria: Callable[[Any], tuple] = lambda game: (game.closed_form(),)
+
+
+CONTINUOUS: dict[str, Continuous] = {
+    "Cournot's duopoly": Continuous(Cournot, "Cournot 1838, ch. VII"),
+    "two leaders, two followers": Continuous(
+        lambda: Stackelberg(players=2, num_followers=2), "von Stackelberg 1934; Sherali 1984"
+    ),
+    "export subsidies": Continuous(BranderSpencer, "Brander and Spencer 1985"),
+    "research with spillovers": Continuous(AspremontJacquemin, "d'Aspremont and Jacquemin 1988"),
+    "research in concert": Continuous(lambda: AspremontJacquemin(kappa=1.0), "d'Aspremont and Jacquemin 1988"),
+    "prices, linear demand": Continuous(LinearBertrand, "Singh and Vives 1984"),
+    "prices, logit demand": Continuous(LogitBertrand, "Anderson, de Palma and Thisse 1992, ch. 7"),
+    "prices, nested logit": Continuous(
+        lambda: LogitBertrand(nesting=0.5, nests=2, players=4), "Anderson, de Palma and Thisse 1992, ch. 7"
+    ),
+    "prices on a line": Continuous(Hotelling, "d'Aspremont, Gabszewicz and Thisse 1979, sec. 3"),
+    "Hotelling's line, firms far apart": Continuous(
+        lambda: Hotelling(0.1, 0.1, transport="linear"), "Hotelling 1929; d'Aspremont, Gabszewicz and Thisse 1979"
+    ),
+    "places on a line": Continuous(HotellingPlaces, "d'Aspremont, Gabszewicz and Thisse 1979, sec. 3"),
+    "contest": Continuous(lambda: Tullock(players=3), "Tullock 1980"),
+    "contest of unequals": Continuous(lambda: Tullock((2.0, 1.0)), "Nti 1999"),
+    "all-pay auction": Continuous(
+        all_pay_auction, "Baye, Kovenock and de Vries 1994", lambda game: (all_pay_equilibrium(),)
+    ),
+    "public good, mean": Continuous(PublicGood, "Cornes 1993", lambda game: game.closed_form()),
+    "public good, weakest link": Continuous(
+        lambda: PublicGood(rho=np.inf),
+        "Hirshleifer 1983",
+        lambda game: tuple((np.atleast_1d(end),) * 3 for end in game.weakest_link_interval()[:2]),
+    ),
+    "public good, best shot": Continuous(BestShot, "Hirshleifer 1983", lambda game: game.closed_form()),
+    "Pigou's roads": Continuous(Congestion, "Pigou 1920; Orda, Rom and Shimkin 1993"),
+}

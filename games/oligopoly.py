@@ -35,7 +35,8 @@ def checked(name: str, value: Any, low: float = 0.0, high: float = np.inf, *, st
     array = jnp.asarray(value, jnp.result_type(float))
     if isinstance(array, Tracer):
         return array
-    inside = array.ndim == 0 and (low < array if strict else low <= array) and array <= high
+    number = np.asarray(array, float)  # a bound of 1e300 is none in single precision
+    inside = number.ndim == 0 and (low < number if strict else low <= number) and number <= high
     if not inside:
         interval = f"above {low:g}" if strict else f"at least {low:g}"
         most = f" and at most {high:g}" if high < np.inf else ""

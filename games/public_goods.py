@@ -124,3 +124,37 @@ class PublicGood(AbstractGame):
         # alone above the interval, r̂ is held by the fear of losing D; the best way to give it up is to B'/c
         pays = (rhat > upper) & (step >= (self.cost * rhat - value) ** 2 / (2 * self.cost))
         return Interval(jnp.zeros_like(upper), upper, jnp.where(pays, rhat, jnp.nan))
+
+
+class BestShot(AbstractGame):
+    r"""The greatest effort alone counts (Hirshleifer 1983): one contributes, and the others wait.
+
+    .. math:: u_i = B \max_k r_k - \tfrac c2 r_i^2,\qquad r_i = \min(1, B/c)\ \text{for one } i,\quad 0\ \text{for the others}
+
+    None of the others gains by more: what exceeds min(1, B/c) costs more than it brings, and up to there nothing is brought.
+
+    :param benefit: B, payoff per unit of the aggregate. :param cost: c, payoff per squared effort (twice).
+    :param players: names, or how many.
+    :raises ValueError: naming the parameter that is out of bounds.
+    """
+
+    benefit: Array
+    cost: Array
+    players: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(self, benefit: Any = 0.6, cost: Any = 1.0, players: int | tuple[str, ...] = 3):
+        self.benefit = checked("benefit", benefit, high=1e300)
+        self.cost = checked("cost", cost, high=1e300, strict=True)
+        self.players = named("contributor", players)
+
+    def actions(self) -> tuple[Box, ...]:
+        return (Box(0.0, 1.0),) * len(self.players)
+
+    def payoffs(self, profile: Profile) -> Array:
+        effort = jnp.concatenate(profile)
+        return self.benefit * effort.max() - self.cost / 2 * effort**2
+
+    def closed_form(self) -> tuple[Profile, ...]:
+        """All pure equilibria, one for each player who may be the one who contributes."""
+        level, n = jnp.atleast_1d(jnp.minimum(1.0, self.benefit / self.cost)), len(self.players)
+        return tuple(tuple(level if i == one else 0 * level for i in range(n)) for one in range(n))

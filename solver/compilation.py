@@ -6,7 +6,7 @@ as long. On other devices nothing is changed.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-# programs that run for less time than they take to compile; not for derivatives, which came out as NaN once at level 0
-ONCE = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0}
+PLAIN = {"xla_cpu_use_fusion_emitters": False}
+# programs that run for less time than they take to compile; derivatives came out as NaN once at level 0, so not where a
+# NaN would go unnoticed
+ONCE = PLAIN | {"xla_backend_optimization_level": 0}
 
 
 def compiler_options(options: dict[str, Any]) -> dict[str, Any] | None:
@@ -32,12 +34,12 @@ def _known(options: tuple[tuple[str, Any], ...]) -> bool:
     return True
 
 
-def jit_once(function: Callable) -> Callable:
+def jit_once(function: Callable, options: Mapping[str, Any] = ONCE) -> Callable:
     """``equinox.filter_jit`` for a program that runs about once; inside another jit, the function itself."""
 
     @functools.cache
     def compiled():
-        return eqx.filter_jit(function, compiler_options=compiler_options(ONCE))  # type: ignore[call-overload]
+        return eqx.filter_jit(function, compiler_options=compiler_options(dict(options)))  # type: ignore[call-overload]
 
     @functools.wraps(function)
     def call(*args):

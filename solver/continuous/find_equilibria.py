@@ -12,6 +12,7 @@ conditions hold. An equilibrium is stable under best reply if the map of best re
 over the coordinates that no bound holds (Moulin 1984).
 """
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -23,6 +24,7 @@ from jax import Array
 from solver.algorithms.best_response import BestResponse
 from solver.algorithms.extragradient import Extragradient
 from solver.algorithms.newton import Newton, marginal_scale, residuals, scaled_slopes, unknowns
+from solver.compilation import PLAIN, jit_once
 from solver.continuous.completeness import completeness
 from solver.continuous.conditions import bounds, flat, owners
 from solver.game import AbstractGame, Profile
@@ -105,7 +107,7 @@ def spread(game: AbstractGame, key: Array, count: int) -> Profile:
     return tuple(out)
 
 
-@eqx.filter_jit
+@jit_once
 def _ends(game: AbstractGame, algorithm: Any, starts: Profile, tolerance: Array, max_steps: Array) -> Profile:
     """Where the algorithm ends from each of the starts."""
 
@@ -128,7 +130,7 @@ class Seen(eqx.Module):
     bend: Array  # (profiles, n, n): their derivatives
 
 
-@eqx.filter_jit
+@partial(jit_once, options=PLAIN)
 def _measure(game: AbstractGame, profiles: Profile, tolerance: Array) -> Seen:
     low, high = bounds(game)
     width = jnp.where(high > low, high - low, 1)

@@ -23,9 +23,14 @@ def table(found):
     return np.concatenate(found.strategies, axis=1)
 
 
-def test_the_entry_game_on_both_sides_of_the_fold():
+@pytest.fixture(scope="module")
+def three():
+    return find_equilibria(entry(0.2), key=KEY)
+
+
+def test_the_entry_game_on_both_sides_of_the_fold(three):
     """P = Λ((δ/2 - δP')/σ): one equilibrium iff σ >= δ/4, else three, the middle one unstable: both counts are proved."""
-    one, three = find_equilibria(entry(0.3), key=KEY), find_equilibria(entry(0.2), key=KEY)
+    one = find_equilibria(entry(0.3), key=KEY)
     assert_allclose(table(one), [[0.5, 0.5]], atol=1e-9)
     assert_allclose(one.spectral_radius, 1 / (4 * 0.3), rtol=1e-6)
     p = table(three)
@@ -40,12 +45,11 @@ def test_the_entry_game_on_both_sides_of_the_fold():
         assert int(found.num_stationary) == 0
 
 
-def test_the_order_is_that_of_the_strategies_and_the_key_is_free():
-    first, second = find_equilibria(entry(0.2), key=KEY), find_equilibria(entry(0.2), key=jax.random.key(7))
-    assert_allclose(table(first), table(second), atol=1e-9)
-    assert (np.diff(table(first)[:, 0]) > 0).all()
+def test_the_order_is_that_of_the_strategies_and_the_key_is_free(three):
+    assert_allclose(table(three), table(find_equilibria(entry(0.2), key=jax.random.key(7))), atol=1e-9)
+    assert (np.diff(table(three)[:, 0]) > 0).all()
     again = find_equilibria(entry(0.2), key=KEY)
-    assert (table(first) == table(again)).all()
+    assert (table(three) == table(again)).all()
 
 
 def test_near_the_fold_nothing_is_claimed_that_is_not_proved():
