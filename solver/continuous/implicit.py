@@ -72,8 +72,11 @@ def _moves(problem, solution: Solution, tangent, throw: bool) -> tuple[Profile, 
     x = point + (x - frozen(x))  # moves with the parameters, for derivatives of derivatives
     if throw:
         x = eqx.error_if(x, ~exists, MESSAGE)
-    jacobian = jax.jacfwd(lambda y: equations(problem, y, scale)[0])(x)
-    pushed = _push(lambda p: equations(p, x, scale)[0], (problem,), (tangent,))
+    moving, held = eqx.partition(problem, jax.tree.map(lambda _, t: t is not None, problem, tangent))
+    # linearised once for both, since F may hold equilibria of its own
+    _, push = jax.linearize(lambda p, y: equations(eqx.combine(p, held), y, scale)[0], moving, x)
+    jacobian = jax.vmap(lambda along: push(jax.tree.map(jnp.zeros_like, moving), along), out_axes=1)(jnp.eye(len(x)))
+    pushed = push(tangent, jnp.zeros_like(x))
     # NaN in the matrix reaches both modes. Not lineax here: its transposed solve raises on NaN, for a whole batch
     move = -jnp.linalg.solve(jnp.where(exists, jacobian, jnp.nan), pushed)
     return split(game, move), _push(lambda p, y: p[0].payoffs(split(p[0], y)), (problem, x), (tangent, move))

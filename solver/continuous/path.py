@@ -15,9 +15,11 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from solver.continuous.conditions import bounds, marginal_payoffs, owners
 from solver.game import AbstractGame
@@ -47,6 +49,20 @@ class Event:
     exchange: bool = False
 
 
+@eqx.filter_jit
+def _conditions(game: AbstractGame, moves, x) -> tuple[Array, Array, Array]:
+    """Marginal payoffs and bounds, (3, n), and their derivatives in ``x`` and along ``moves``, a tangent of the game.
+
+    Compiled once for games of one kind, however they are made.
+    """
+
+    def at(game, x):
+        return jnp.stack([marginal_payoffs(game, x), *bounds(game)])
+
+    values, by_value = eqx.filter_jvp(lambda game: at(game, x), (game,), (moves,))
+    return values, jax.jacfwd(lambda x: at(game, x))(x), by_value
+
+
 class Curves:
     """The first-order conditions of ``make_game(value)`` for values of an interval, and the curves they make."""
 
@@ -58,15 +74,8 @@ class Curves:
         self.low, self.width = low, np.where(high > low, high - low, 1.0)
         self.tolerance = float(np.sqrt(jnp.finfo(jnp.result_type(float)).eps)) / 10
 
-        @jax.jit
-        def conditions(x, value):
-            def at(x, value):
-                game = make_game(value)
-                return jnp.stack([marginal_payoffs(game, x), *bounds(game)])
-
-            return at(x, value), *jax.jacfwd(at, (0, 1))(x, value)
-
-        self._conditions = conditions
+        self._seen: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}  # a step's tests come back to its ends
+        self._game = eqx.filter_jit(lambda value: eqx.filter_jvp(make_game, (value,), (jnp.ones_like(value),)))
 
     def x(self, y: np.ndarray) -> np.ndarray:
         return self.low + self.width * y[:-1]
@@ -79,8 +88,15 @@ class Curves:
 
     def at(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """g and the slacks of the two bounds, (3, n), and their derivatives by y, (3, n, n + 1)."""
+        key = y.tobytes()
+        if key not in self._seen:
+            self._seen[key] = self._at(y)
+        return self._seen[key]
+
+    def _at(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         dtype = jnp.result_type(float)
-        parts = self._conditions(self.x(y).astype(dtype), jnp.asarray(self.value(y), dtype))
+        game, moves = self._game(jnp.asarray(self.value(y), dtype))
+        parts = _conditions(game, moves, self.x(y).astype(dtype))
         (g, low, high), by_x, by_value = (np.asarray(part, float) for part in parts)
         x, own = self.x(y), np.eye(len(g))
         values = np.stack([g, x - low, high - x])

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,12 +15,13 @@ from solver.continuous.conditions import split
 from solver.continuous.find_equilibria import find_equilibria
 from solver.continuous.path import Curves, Event, Point
 from solver.game import AbstractGame, Profile, checked_profile
-from solver.solution import Status
+from solver.solve import judge
 from solver.spaces import Box
 
 if TYPE_CHECKING:
     import xarray
 
+BLOCK = 64  # points measured at once
 SAME = 1e-5  # share of a set within which a start lies on a curve
 INNER = (
     0.382  # where in the interval curves are looked for that reach neither end; in a game's middle it often bifurcates
@@ -231,18 +233,20 @@ def _distinct(events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
 
 def _certified(make_game, x: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Payoffs, the largest regret and whether it is within tolerance, at every point."""
-    from solver.solve import judge
+    dtype, games = jnp.result_type(float), eqx.filter_jit(eqx.filter_vmap(make_game))
+    parts = []
+    for begin in range(0, len(x), BLOCK):
+        rows = np.minimum(np.arange(begin, begin + BLOCK), len(x) - 1)  # always as many, so that it is compiled once
+        parts.append(_measure(games(jnp.asarray(value[rows], dtype)), jnp.asarray(x[rows], dtype)))
+    payoffs, regret, good = (np.concatenate(part)[: len(x)] for part in zip(*parts, strict=True))
+    return payoffs, regret, good
 
-    @jax.jit
-    def measure(x, value):
-        def one(point):
-            game = make_game(point[1])
-            profile = tuple(s.project(part) for s, part in zip(game.actions(), split(game, point[0]), strict=True))
-            solution = judge(game, profile)
-            return solution.payoffs, solution.max_regret, solution.status == int(Status.converged)
 
-        return jax.lax.map(one, (x, value), batch_size=64)
+@eqx.filter_jit
+def _measure(games: AbstractGame, points: Array) -> tuple[Array, Array, Array]:
+    def one(game, point):
+        profile = tuple(s.project(part) for s, part in zip(game.actions(), split(game, point), strict=True))
+        solution = judge(game, profile)
+        return solution.payoffs, solution.max_regret, solution.converged
 
-    dtype = jnp.result_type(float)
-    payoffs, regret, good = measure(jnp.asarray(x, dtype), jnp.asarray(value, dtype))
-    return np.asarray(payoffs), np.asarray(regret), np.asarray(good)
+    return eqx.filter_vmap(one)(games, points)

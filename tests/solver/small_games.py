@@ -142,16 +142,65 @@ class Broken(AbstractGame):
 
 
 class Entry(AbstractGame):
-    """Probabilities of entry with logit noise: p = 1/(1 + exp(-(δ/2 - δ q)/σ)); one equilibrium iff σ >= δ/4, else three."""
+    """Probabilities with logit noise: p = Λ(δ(θ - q)/σ); for θ = 1/2 one equilibrium iff σ >= |δ|/4, else three.
+
+    Entry for δ > 0; for δ < 0 adoption of what is worth more where the other adopts it.
+    """
 
     sigma: jax.Array
     delta: jax.Array
+    threshold: jax.Array
     players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
+
+    def __init__(self, sigma, delta=1.0, threshold=0.5):
+        dtype = jnp.result_type(float)
+        self.sigma, self.delta, self.threshold = (jnp.asarray(v, dtype) for v in (sigma, delta, threshold))
 
     def actions(self):
         return (Box(0.001, 0.999),) * 2
 
     def payoffs(self, profile):
-        p, q = profile[0][0], profile[1][0]
-        entropy = -jnp.stack([p * jnp.log(p) + (1 - p) * jnp.log(1 - p), q * jnp.log(q) + (1 - q) * jnp.log(1 - q)])
-        return self.delta * jnp.stack([p * (0.5 - q), q * (0.5 - p)]) + self.sigma * entropy
+        p = jnp.concatenate(profile)
+        entropy = -p * jnp.log(p) - (1 - p) * jnp.log(1 - p)
+        return self.delta * p * (self.threshold - p[::-1]) + self.sigma * entropy
+
+
+class Linear(AbstractGame):
+    """Best replies a_i + b x_j on [0, most]: u_i = (a_i + b x_j) x_i - x_i²/2."""
+
+    a: jax.Array  # (2,)
+    b: jax.Array
+    most: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
+
+    def actions(self):
+        return (Box(0.0, self.most),) * 2
+
+    def payoffs(self, profile):
+        x = jnp.concatenate(profile)
+        return (self.a + self.b * x[::-1]) * x - x**2 / 2
+
+
+def adopters(t):
+    """Best replies t + 2x_j on [0, 1]: 0 for t ≤ 0, 1 for t ≥ -1, and -t between, unstable."""
+    return Linear(jnp.stack([t, t]), jnp.asarray(2.0), jnp.asarray(1.0))
+
+
+class Effort(AbstractGame):
+    """u_i = w_i log(1 + x_i) - x_i²/2 - z x_i x_j on [-0.2, most_i]: smooth, not quadratic, with bounds that can bind."""
+
+    gain: jax.Array
+    cross: jax.Array
+    most: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
+
+    def actions(self):
+        return tuple(Box(-0.2, self.most[i]) for i in range(2))
+
+    def payoffs(self, profile):
+        x = jnp.concatenate(profile)
+        return self.gain * jnp.log1p(x) - x**2 / 2 - self.cross * x * x[::-1]
+
+
+def effort(vector):
+    return Effort(vector[:2], vector[2], vector[3:])

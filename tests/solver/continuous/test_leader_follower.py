@@ -5,10 +5,40 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from small_leaders import adopt, pursuit, quantity_game
+from small_games import Pursuit, adopters
 
-from games.oligopoly import Stackelberg
+from games.oligopoly import Cournot, Stackelberg
 from solver import Box, LeaderFollowerGame, Newton, Status, best_reply_cycle, comparative_statics, solve, supremum
+
+
+def followers_market(market, profile):
+    return Cournot(
+        a=market["a"] - market["b"] * jnp.concatenate(profile).sum(), b=market["b"], c=market["c"], players=2
+    )
+
+
+def leaders_profit(market, profile, followers):
+    q, total = jnp.concatenate(profile), jnp.concatenate([*profile, *followers]).sum()
+    return (market["a"] - market["b"] * total - market["c"]) * q
+
+
+def quantity_game(algorithm):
+    market = {"a": jnp.asarray(100.0), "b": jnp.asarray(1.0), "c": jnp.asarray(10.0)}
+    spaces = (Box(0.0, 44.0),) * 2  # so that the followers' market is never empty
+    return LeaderFollowerGame(("one", "two"), spaces, market, followers_market, leaders_profit, algorithm=algorithm)
+
+
+def adopt(selection):
+    """A leader pays 0.3 for each unit of t above −1.5, and earns what the followers adopt on average."""
+    return LeaderFollowerGame(
+        ("leader",),
+        (Box(-1.5, 0.5),),
+        {"cost": jnp.asarray(0.3)},
+        lambda parameters, profile: adopters(profile[0][0]),
+        lambda p, profile, followers: jnp.concatenate(followers).mean() - p["cost"] * (profile[0] + 1.5),
+        starts=[([0.0], [0.0]), ([1.0], [1.0])],
+        selection=selection,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +122,7 @@ def test_a_supremum_that_is_attained(stackelberg):
 
 
 def test_the_cycle_is_reported():
-    game = pursuit()
+    game = Pursuit(jnp.asarray(1.0))
     solution = solve(game, throw=False)
     assert int(solution.status) == Status.cycle
     path = best_reply_cycle(game, solution)

@@ -7,42 +7,21 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.special import expit, logit
+from small_games import Entry, Linear, adopters
 
 from solver import AbstractGame, Box, NormalForm, trace
 from solver.plot.bifurcation import bifurcation
 
-PAIR = ("one", "two")
-DELTA = 1.0
+DELTA, SIGMA = 1.0, 0.15
 
 
-class Noisy(AbstractGame):
-    """p = Λ((s δ q − a)/σ) as best replies: entry (s = −1, a = −δ/2) or adoption (s = 1), with logit noise."""
-
-    sign: jax.Array
-    a: jax.Array
-    sigma: jax.Array
-    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
-
-    def actions(self):
-        return (Box(0.001, 0.999),) * 2
-
-    def payoffs(self, profile):
-        p = jnp.concatenate(profile)
-        entropy = -p * jnp.log(p) - (1 - p) * jnp.log(1 - p)
-        return p * (self.sign * DELTA * p[::-1] - self.a) + self.sigma * entropy
-
-
-def entry(sigma):
-    return Noisy(jnp.asarray(-1.0), jnp.asarray(-DELTA / 2), sigma)
-
-
-def adoption(a):
-    return Noisy(jnp.asarray(1.0), a, jnp.asarray(0.15))
+def adoption(threshold):
+    return Entry(SIGMA, -DELTA, threshold)
 
 
 @pytest.fixture(scope="module")
 def pitchfork():
-    return trace(entry, "sigma", (0.35, 0.15))
+    return trace(Entry, "sigma", (0.35, 0.15))
 
 
 def test_the_pitchfork_of_the_entry_game(pitchfork):
@@ -86,10 +65,10 @@ def test_figure(pitchfork):
 def check_folds(atol):
     """δ p(1 − p) = σ at a fold, and a = δp − σ logit p."""
     branch = trace(adoption, "a", (0.2, 0.8), starts=[([0.995], [0.995])])
-    p = (1 + np.array([1, -1]) * np.sqrt(1 - 4 * 0.15 / DELTA)) / 2
+    p = (1 + np.array([1, -1]) * np.sqrt(1 - 4 * SIGMA / DELTA)) / 2
     assert [point.kind for point in branch.special_points] == ["fold", "fold"]
     assert all(point.exchange for point in branch.special_points)
-    assert_allclose([point.value for point in branch.special_points], DELTA * p - 0.15 * logit(p), atol=atol)
+    assert_allclose([point.value for point in branch.special_points], DELTA * p - SIGMA * logit(p), atol=atol)
     assert_allclose([point.strategies[0][0] for point in branch.special_points], p, atol=10 * atol**0.5)
     middle = (branch.strategies[0][:, 0] > p[1] + 0.01) & (branch.strategies[0][:, 0] < p[0] - 0.01)
     assert not branch.stable[middle].any()
@@ -101,7 +80,7 @@ def check_folds(atol):
 def test_folds():
     branch = check_folds(1e-9)
     p, q = (s[:, 0] for s in branch.strategies)
-    assert_allclose(p, expit((DELTA * q - branch.value) / 0.15), atol=1e-8)
+    assert_allclose(p, expit((DELTA * q - branch.value) / SIGMA), atol=1e-8)
 
 
 def test_single_precision():
@@ -133,23 +112,14 @@ def test_first_order_points_that_are_no_equilibria():
     assert not branch.stable[~branch.equilibrium].any()
 
 
-class Duopoly(AbstractGame):
+def duopoly(c):
     """P = 10 − Q, costs 1 and c: the second leaves at c = 5.5, where the first is a monopoly with q = 4.5."""
-
-    c: jax.Array
-    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
-
-    def actions(self):
-        return (Box(0.0, 10.0),) * 2
-
-    def payoffs(self, profile):
-        q = jnp.concatenate(profile)
-        return (10 - q.sum() - jnp.stack([jnp.ones(()), self.c])) * q
+    return Linear(jnp.stack([jnp.asarray(4.5), (10 - c) / 2]), jnp.asarray(-0.5), jnp.asarray(10.0))
 
 
 @pytest.mark.parametrize(("interval", "kind"), [((4.0, 7.0), "bound active"), ((7.0, 4.0), "bound slack")])
 def test_a_bound(interval, kind):
-    branch = trace(Duopoly, "c", interval, starts=[([3.9], [1.1])] if interval[0] == 4 else [([4.5], [0.0])])
+    branch = trace(duopoly, "c", interval, starts=[([3.9], [1.1])] if interval[0] == 4 else [([4.5], [0.0])])
     (point,) = branch.special_points
     assert point.kind == kind
     assert_allclose(point.value, 5.5, atol=1e-8)
@@ -159,22 +129,8 @@ def test_a_bound(interval, kind):
     assert branch.stable.all()
 
 
-class Together(AbstractGame):
-    """Best replies t + 2x_j on [0, 1]: 0 for t ≤ 0, 1 for t ≥ −1, and −t between, unstable."""
-
-    t: jax.Array
-    players: tuple[str, ...] = eqx.field(static=True, default=PAIR)
-
-    def actions(self):
-        return (Box(0.0, 1.0),) * 2
-
-    def payoffs(self, profile):
-        x = jnp.concatenate(profile)
-        return (self.t + 2 * x[::-1]) * x - x**2 / 2
-
-
 def test_a_curve_turns_where_two_bounds_give_way_together():
-    branch = trace(Together, "t", (-2.0, 1.0), starts=[([0.0], [0.0])])
+    branch = trace(adopters, "t", (-2.0, 1.0), starts=[([0.0], [0.0])])
     turns = [point for point in branch.special_points if point.kind == "fold at a bound"]
     assert_allclose([point.value for point in turns], [0, -1], atol=1e-8)
     x, t = branch.strategies[0][:, 0], branch.value
