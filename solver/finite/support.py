@@ -24,7 +24,7 @@ from solver.finite.vertex import vertex_enumeration
 from solver.normal_form import NormalForm
 from solver.solution import EquilibriumSet
 
-MEMORY = 2**14  # numbers that a chunk of games keeps in the cache
+MEMORY = 2**16  # numbers that a chunk of games keeps in the cache
 FEW = 20  # supports that are told apart by comparisons
 LARGEST = 200_000  # supports
 
@@ -81,7 +81,7 @@ def most_equilibria(m: int, n: int) -> int:
 @functools.partial(jax.jit, static_argnums=0)
 def _enumerate(capacity: int, payoffs: Array):
     _, _, m, n = payoffs.shape
-    size = max(MEMORY // (plan(m, n).num_minors + plan(n, m).num_minors), ALONE)
+    size = max(MEMORY // (plan(m, n).num_minors + plan(n, m).num_minors), 2 * ALONE)
     return joined(lambda games: in_chunks(lambda chunk: _chunk(chunk, capacity), size, games))(payoffs)
 
 
