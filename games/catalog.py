@@ -1,8 +1,10 @@
 """Published games by name, with the equilibria their sources give.
 
 ``CATALOG["von Stengel 3x2"].make()`` is the game; ``equilibria`` are profiles in fractions. ``complete``: these are all, for
-two players in the sense of extreme equilibria. ``CONTINUOUS`` holds the games of continuous actions: ``CONTINUOUS["Pigou's
-roads"].make()``, and ``equilibria`` of that game from its closed form.
+two players in the sense of extreme equilibria. ``checked``: where else the payoffs were found; where it is empty they, and the
+place in the source, are from memory. That the equilibria are equilibria is computed, for every entry (tests). ``CONTINUOUS``
+holds the games of continuous actions, whose places in the sources are from memory: ``CONTINUOUS["Pigou's roads"].make()``,
+and ``equilibria`` of that game from its closed form.
 """
 
 from collections.abc import Callable
@@ -33,6 +35,7 @@ class Entry(NamedTuple):
     equilibria: tuple
     source: str
     complete: bool = True
+    checked: str = ""
 
 
 def _pair(A, B) -> Callable[[], NormalForm]:
@@ -42,7 +45,7 @@ def _pair(A, B) -> Callable[[], NormalForm]:
 def _nine() -> NormalForm:
     table = np.zeros((3, 2, 2, 2))
     table[:, 0, 0, 0], table[:, 1, 1, 0] = (9, 8, 12), (9, 8, 2)
-    table[:, 0, 1, 1], table[:, 1, 0, 1] = (3, 4, 6), (3, 4, 4)
+    table[:, 0, 1, 1] = table[:, 1, 0, 1] = (3, 4, 6)
     return NormalForm(table)
 
 
@@ -96,6 +99,7 @@ CATALOG: dict[str, Entry] = {
             ((0, F(1, 3), F(2, 3)), (F(1, 3), F(2, 3))),
         ),
         "von Stengel 2007, Algorithmic Game Theory, ch. 3, example 3.3",
+        checked="QuantEcon's tests of support_enumeration, with the equilibria; not the example's number",
     ),
     "degenerate 3x2": Entry(
         _pair([[3, 3], [2, 5], [0, 6]], [[3, 3], [2, 6], [3, 1]]),
@@ -105,6 +109,7 @@ CATALOG: dict[str, Entry] = {
             ((0, F(1, 3), F(2, 3)), (F(1, 3), F(2, 3))),
         ),
         "von Stengel 2007, Algorithmic Game Theory, ch. 3, example 3.7",
+        checked="QuantEcon's tests of vertex_enumeration; not the example's number",
     ),
     "nine equilibria": Entry(
         _nine,
@@ -112,10 +117,21 @@ CATALOG: dict[str, Entry] = {
               (_SECOND, _FIRST, _SECOND))),
         "McKelvey and McLennan 1997: four of nine, the pure ones",
         complete=False,
+        checked="Gambit's 2x2x2.nfg",
     ),
-    "three pennies": Entry(_jordan, ((_EVEN,) * 3,), "Jordan 1993", complete=False),
+    "three pennies": Entry(
+        _jordan,
+        ((_EVEN,) * 3,),
+        "Jordan 1993",
+        complete=False,
+        checked="OpenSpiel's matching_pennies_3p: who matches whom; not the scale of the payoffs",
+    ),
     "Selten's horse": Entry(
-        _horse, ((_SECOND, _FIRST, _FIRST), (_FIRST, _FIRST, _SECOND)), "Selten 1975: the pure ones", complete=False
+        _horse,
+        ((_SECOND, _FIRST, _FIRST), (_FIRST, _FIRST, _SECOND)),
+        "Selten 1975, figure 1: the pure ones",
+        complete=False,
+        checked="Gambit's e01.efg, as the arrays of its tests",
     ),
 }  # fmt: skip
 

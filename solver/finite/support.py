@@ -24,7 +24,7 @@ from solver.finite.vertex import vertex_enumeration
 from solver.normal_form import NormalForm
 from solver.solution import EquilibriumSet
 
-MEMORY = 2**14  # numbers that a chunk of games keeps in the cache
+MEMORY = 2**16  # numbers that a chunk of games keeps in the cache
 FEW = 20  # supports that are told apart by comparisons
 LARGEST = 200_000  # supports
 
@@ -35,7 +35,8 @@ def support_enumeration(
     """All equilibria of a two-player game whose supports have one size: in a nondegenerate game, all there are.
 
     ``jax.vmap`` over the payoffs runs batches of games side by side. More than two players: every support profile's
-    polynomial system by Newton's method from random starts, and never called complete.
+    polynomial system by Newton's method from random starts, one game at a time (not under jit or vmap), and never called
+    complete.
 
     :param unequal: for degenerate games: the extreme equilibria, whose supports may differ in size (see
         :func:`vertex_enumeration`).
@@ -44,7 +45,7 @@ def support_enumeration(
         two players: 64).
     :return: an :class:`EquilibriumSet`, smallest supports first. ``complete``: proved nondegenerate, rounding included, and
         every equilibrium kept and of measured regret within 1e-8 (single precision: 1e-4) of the payoffs' range.
-    :raises ValueError: if the supports are too many.
+    :raises ValueError: if the supports are too many, or a game of more than two players is traced by jit or vmap.
     """
     if len(game.players) != 2:
         return polynomial_equilibria(game, starts, capacity or 64)
@@ -81,7 +82,7 @@ def most_equilibria(m: int, n: int) -> int:
 @functools.partial(jax.jit, static_argnums=0)
 def _enumerate(capacity: int, payoffs: Array):
     _, _, m, n = payoffs.shape
-    size = max(MEMORY // (plan(m, n).num_minors + plan(n, m).num_minors), ALONE)
+    size = max(MEMORY // (plan(m, n).num_minors + plan(n, m).num_minors), 2 * ALONE)
     return joined(lambda games: in_chunks(lambda chunk: _chunk(chunk, capacity), size, games))(payoffs)
 
 

@@ -94,9 +94,11 @@ def _vertices(matrix: Array) -> tuple[Array, Array]:
     slack = jnp.concatenate([1 - z @ matrix.T, z], axis=1)
     inside = jnp.isfinite(z).all(axis=1) & (slack >= -tight).all(axis=1) & (z.sum(axis=1) > 0.1)
     labels = jnp.abs(slack) <= tight
-    # the same vertex comes from several bases where more than n inequalities are tight: its first basis keeps it
-    same = (labels[:, None] == labels[None]).all(axis=2) & inside[None]
-    first = inside & (jnp.argmax(same, axis=1) == jnp.arange(len(bases)))
+    # a vertex may come from several bases: its first one keeps it. Rounding lets a singular basis pass, whose point lies
+    # inside a face: all its labels are then among those of the face's vertices
+    within = (~labels[:, None] | labels[None]).all(axis=2) & inside
+    before = jnp.tri(len(bases), k=-1, dtype=bool)
+    first = inside & ~(within & (before | ~within.T)).any(axis=1)
     places = min(MOST_VERTICES, len(bases))
     at = jnp.nonzero(first, size=places, fill_value=0)[0]
     kept = (jnp.arange(places) < first.sum())[:, None]

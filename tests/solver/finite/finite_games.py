@@ -27,4 +27,4 @@ def whole(seed, *shape, most=2):
 TIED = NormalForm.from_bimatrix([[1.0, 1.0], [1.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]])
 # McKelvey and McLennan (1997): nine equilibria, the most a generic 2x2x2 game can have
 NINE = np.zeros((3, 2, 2, 2))
-NINE[:, 0, 0, 0], NINE[:, 1, 1, 0], NINE[:, 0, 1, 1], NINE[:, 1, 0, 1] = (9, 8, 12), (9, 8, 2), (3, 4, 6), (3, 4, 4)
+NINE[:, 0, 0, 0], NINE[:, 1, 1, 0], NINE[:, 0, 1, 1], NINE[:, 1, 0, 1] = (9, 8, 12), (9, 8, 2), (3, 4, 6), (3, 4, 6)

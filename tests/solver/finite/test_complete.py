@@ -101,6 +101,15 @@ def test_degenerate_games_exactly(seed):
     assert found(pure_equilibria(game)) <= exact
 
 
+def test_a_singular_basis_is_no_vertex():
+    """Without its first column rows 2 and 3 are alike, and rounding once made a vertex of (0, 1, 1, 3) / 5."""
+    A = [[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 0, 0]]
+    game = NormalForm.from_bimatrix(np.array(A), np.array([[0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]]))
+    exact = rounded((e.x, e.y) for e in extreme_equilibria(game))
+    assert len(exact) == 7
+    assert found(vertex_enumeration(game)) == exact
+
+
 def test_degenerate_games_against_gambit():
     gambit = pytest.importorskip("pygambit")
     for seed in range(40):
