@@ -9,6 +9,7 @@ Python, first with their game objects already built, then from arrays as our cal
 
 import argparse
 import importlib
+import itertools
 import time
 from functools import cache
 from typing import Any
@@ -93,15 +94,15 @@ def check_generic(games: int) -> None:
 
 
 def check_degenerate(games: int) -> None:
-    print(f"\n{games} games with payoffs in {{0, 1, 2}}: extreme equilibria beside Gambit's enummixed in rationals")
-    for size in ((2, 2), (3, 3), (3, 4), (4, 4)):
-        payoffs = np.random.default_rng(2).integers(0, 3, (games, 2, *size)).astype(float)
+    print(f"\n{games} games full of ties, of each kind: extreme equilibria beside Gambit's enummixed in rationals")
+    for most, size in itertools.product((1, 2), ((2, 2), (3, 3), (3, 4), (4, 4))):
+        payoffs = np.random.default_rng(2).integers(0, most + 1, (games, 2, *size)).astype(float)
         exact = [as_set((e.x, e.y) for e in extreme_equilibria(NormalForm(p))) for p in payoffs]
         ours = jax.jit(jax.vmap(lambda p: vertex_enumeration(NormalForm(p), capacity=128)))(payoffs)
         x, y, mask = (np.asarray(v) for v in (*ours.strategies, ours.mask))
         floats = [as_set(zip(a[k], b[k], strict=True)) for a, b, k in zip(x, y, mask, strict=True)]
         wrong = sum(a != b for a, b in zip(exact, floats, strict=True))
-        line = f"{size[0]}x{size[1]}: exact and vertex_enumeration differ in {wrong}"
+        line = f"{size[0]}x{size[1]}, payoffs 0 to {most}: exact and vertex_enumeration differ in {wrong}"
         if peer("pygambit"):
             theirs = [gambit_all(p, rational=True) for p in payoffs]
             line += f"; exact and Gambit in {sum(a != b for a, b in zip(exact, theirs, strict=True))}"
