@@ -1,5 +1,6 @@
-"""Incumbents' payoffs, and all that is reported, at many profiles of many worlds: the same play as in ``frontier``, its stages solved in batches.
+"""Incumbents' payoffs, and all that is reported, at many profiles of many worlds.
 
+The same play as in ``frontier``, its stages solved in batches.
 The host decides which stages are still to be solved, so none of this can be traced or differentiated.
 """
 

@@ -50,7 +50,7 @@ def _by_equilibrium(effect: "xarray.DataArray", certified: "xarray.DataArray") -
 
 
 def verdicts(columns: Mapping[str, "xarray.Dataset"], claims: Sequence[Claim] = CLAIMS) -> "xarray.Dataset":
-    """``verdict`` and ``effect`` (draw, claim, counterfactual), ``moved`` (draw, counterfactual) and ``shape`` (draw, claim)."""
+    """``verdict`` and ``effect`` (draw, claim, counterfactual), ``moved`` (draw, counterfactual), ``curve`` (draw, claim)."""
     import xarray
 
     num = columns["open"].sizes["draw"]
@@ -72,7 +72,7 @@ def verdicts(columns: Mapping[str, "xarray.Dataset"], claims: Sequence[Claim] = 
     attrs = {"long_name": "effect, in the claim's direction and unit"}
     data = {"verdict": (dims, verdict, VERDICT), "effect": (dims, effect, attrs)}
     data["moved"] = (("draw", "counterfactual"), moved, {"long_name": "whether an equilibrium's restriction changed"})
-    data["shape"] = (("draw", "claim"), shape, {"long_name": "shape of the effect along a common restriction"})
+    data["curve"] = (("draw", "claim"), shape, {"long_name": "shape of the effect along a common restriction"})
     return xarray.Dataset(data, {"claim": [c.name for c in claims], "counterfactual": list(COUNTERFACTUALS)})
 
 
@@ -141,11 +141,19 @@ def shares(judged: "xarray.Dataset") -> "xarray.Dataset":
     data = {name: (dims, values, {"long_name": text, "units": "1"}) for name, (values, text) in table.items()}
     data["median_effect"][2]["units"] = "the claim's"
     data["num_decided"] = (dims, decided, {"long_name": "draws decided"})
-    data["share_moved"] = ("counterfactual", moved[:, 0].mean(0), {"long_name": "share of draws that change restriction"})
-    curves = judged.shape.transpose("draw", "claim").values
+    data["share_moved"] = (
+        "counterfactual",
+        moved[:, 0].mean(0),
+        {"long_name": "share of draws that change restriction"},
+    )
+    curves = judged.curve.transpose("draw", "claim").values
     seen = np.maximum((curves != "").sum(0), 1)
     share = np.stack([np.where((curves != "").any(0), (curves == s).sum(0) / seen, np.nan) for s in SHAPES], 1)
-    data["share_shape"] = (("claim", "shape"), share, {"long_name": "share of draws by shape of the effect in a common r"})
+    data["share_shape"] = (
+        ("claim", "shape"),
+        share,
+        {"long_name": "share of draws by shape of the effect in a common r"},
+    )
     return xarray.Dataset(data, {name: judged[name] for name in dims} | {"shape": list(SHAPES)})
 
 

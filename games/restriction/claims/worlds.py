@@ -142,7 +142,9 @@ def probed(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> d
     welfare = [with_value("subsidy", np.where(tw, g, p.subsidy))["bloc_welfare"][..., home] for g in SUBSIDIES]
     chances = np.stack([with_value("effort_cost", p.effort_cost * f)["mix"][..., 1] for f in FACTORS], -1)
     members = [np.array([bloc == b for b in p.challenger_bloc]) for bloc in p.blocs]
-    means = [chances[..., m, :].mean(-2) if m.any() else np.full(chances.shape[:2] + FACTORS.shape, np.nan) for m in members]
+    means = [
+        chances[..., m, :].mean(-2) if m.any() else np.full(chances.shape[:2] + FACTORS.shape, np.nan) for m in members
+    ]
     even = np.stack([crossing(np.log(FACTORS), mean, 0.5) for mean in means], -1)
     found = {"pooling_gain": gain, "best_subsidy": peak(SUBSIDIES, np.stack(welfare, -1)), "break_even_cost": even}
     out, first = dict(columns), 0
