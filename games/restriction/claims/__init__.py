@@ -31,13 +31,13 @@ def claims(
 ) -> "xarray.Dataset":
     """Judge every claim in worlds drawn from a prior by a scrambled Sobol sequence.
 
-    Of a world the claims compare ``open`` (r = 0), ``nash`` (from the starts 0, ½ and 1) and ``concerted`` (joint profit). A
-    verdict is undecided where an equilibrium is not certified or where several certified ones disagree.
+    Of a world the claims compare ``open`` (r = 0), ``nash`` (from the starts 0, ½ and 1) and ``concerted`` (joint profit, one
+    r for all). A verdict is undecided where an equilibrium is not certified or where several certified ones disagree.
 
     :param draws: best a power of two.
     :param prior_file: a TOML file with another prior (see :mod:`games.restriction.prior`; default: model.md §10).
     :param calibration: judge this calibration too, and a band of 20 % around it.
-    :param sensitivity: base draws, a power of two, of Sobol indices for open → concerted at a common restriction, where
+    :param sensitivity: base draws, a power of two, of Sobol indices for open → concerted, where
         ``sensitivity * (ranges + 2)`` worlds are solved; 0: none.
     :return: over ``claim`` and ``counterfactual``: ``share_holding`` (of decided draws; nan where a claim does not speak of
         the counterfactual) with the 95 % interval ``share_low``, ``share_high``; ``share_undecided``; ``median_effect``;
@@ -109,12 +109,12 @@ def _with_indices(ds: "xarray.Dataset", made: Prior, num: int, seed: int, progre
         for first in range(0, len(u), CHUNK):
             progress(f"Sobol indices: {first:,} of {len(u):,} worlds")
             columns = worlds.stages(worlds.stacked(made.worlds(u[first : first + CHUNK]), **made.choices))
-            found = verdicts(columns | {"nash": columns["open"], "concerted": columns["common"]})
+            found = verdicts(columns | {"nash": columns["open"]})
             parts.append(found.verdict.sel(counterfactual="open_to_concerted").transpose("draw", "claim").values)
         return np.concatenate(parts)
 
     found = deciders.sobol_indices(evaluate, made.ranges, num, seed)
-    text = {"long_name": "Sobol index of the verdict, open to the best common restriction"}
+    text = {"long_name": "Sobol index of the verdict, open to concerted"}
     return ds.assign({name: (("claim", "parameter"), values, text) for name, values in found.items()})
 
 

@@ -30,12 +30,12 @@ ANSWER = (  # whom it concerns, and the claims that speak of them
     ("Users", ("23", "24", "25")),
 )
 READING = (
-    "A claim is a number compared between two equilibria of one world: open (nobody restricts), Nash (each incumbent restricts "
-    "as it pays) and concerted (incumbents maximise their joint profit). It holds where the number moves as the claim says. "
-    "Shares are of the draws decided, with 95 % Wilson intervals; undecided are draws without a certified equilibrium, or "
-    "whose certified equilibria disagree. Where incumbents do not restrict in equilibrium nothing changes and no claim of "
-    "change holds, so a second share counts only draws in which the restriction changes. Shares are relative to the prior; they "
-    "are no probabilities of events."
+    "A claim is a number compared between two equilibria of one world: open (nobody restricts), Nash (each incumbent "
+    "restricts as it pays) and concerted (the restriction, one for all, of highest joint profit). It holds where the number "
+    "moves as the claim says. Shares are of the draws decided, with 95 % Wilson intervals; undecided are draws without a "
+    "certified equilibrium, or whose certified equilibria disagree. Where incumbents do not restrict in equilibrium nothing "
+    "changes and no claim of change holds, so a second share counts only draws in which the restriction changes. Shares are "
+    "relative to the prior; they are no probabilities of events."
 )
 
 

@@ -31,13 +31,17 @@ def judge(claim: Claim, before: "xarray.Dataset", after: "xarray.Dataset") -> tu
     Of several certified equilibria all must agree, else the verdict is undecided, as it is where none is certified.
     ``SILENT`` where there is nothing to compare.
     """
-    effect, certified = _by_equilibrium(claim.effect(before, after), before.certified & after.certified)
-    known = certified & np.isfinite(effect)
-    holds = (known & (effect > claim.threshold + NOISE)).any(1)
-    fails = (known & (effect <= claim.threshold + NOISE)).any(1)
+    return _judged(claim.effect(before, after), claim.threshold, before.certified & after.certified)
+
+
+def _judged(effect: "xarray.DataArray", threshold: float, ok: "xarray.DataArray") -> tuple[np.ndarray, np.ndarray]:
+    effects, certified = _by_equilibrium(effect, ok)
+    known = certified & np.isfinite(effects)
+    holds = (known & (effects > threshold + NOISE)).any(1)
+    fails = (known & (effects <= threshold + NOISE)).any(1)
     verdict = np.where(holds & ~fails, HOLDS, np.where(fails & ~holds, FAILS, UNDECIDED))
     verdict = np.where(certified.any(1) & ~known.any(1), SILENT, verdict).astype(np.int8)
-    first = np.take_along_axis(effect, known.argmax(1)[:, None], 1)[:, 0]
+    first = np.take_along_axis(effects, known.argmax(1)[:, None], 1)[:, 0]
     return verdict, np.where(known.any(1), first, np.nan)
 
 
@@ -63,11 +67,14 @@ def verdicts(columns: Mapping[str, "xarray.Dataset"], claims: Sequence[Claim] = 
         change, certified = _by_equilibrium(change, before.certified & after.certified)
         moved[:, c] = (certified & (change > MOVED)).any(1)
         for k, claim in enumerate(claims):
-            if name in claim.counterfactuals and _answerable(claim, before, after):
-                verdict[:, k, c], effect[:, k, c] = judge(claim, before, after)
+            found = _effect(claim, before, after) if name in claim.counterfactuals else None
+            if found is not None:
+                ok = before.certified & after.certified
+                verdict[:, k, c], effect[:, k, c] = _judged(found, claim.threshold, ok)
     for k, claim in enumerate(claims):
-        if _answerable(claim, columns["open"], columns["curve"]):
-            shape[:, k] = shapes(claim.effect(columns["open"], columns["curve"]), columns["curve"].stage_converged)
+        found = _effect(claim, columns["open"], columns["curve"])
+        if found is not None:
+            shape[:, k] = shapes(found, columns["curve"].stage_converged)
     dims = ("draw", "claim", "counterfactual")
     attrs = {"long_name": "effect, in the claim's direction and unit"}
     data = {"verdict": (dims, verdict, VERDICT), "effect": (dims, effect, attrs)}
@@ -76,13 +83,12 @@ def verdicts(columns: Mapping[str, "xarray.Dataset"], claims: Sequence[Claim] = 
     return xarray.Dataset(data, {"claim": [c.name for c in claims], "counterfactual": list(COUNTERFACTUALS)})
 
 
-def _answerable(claim: Claim, *columns: "xarray.Dataset") -> bool:
-    """Whether the columns hold what the claim asks for: the curve lacks what only equilibria have."""
+def _effect(claim: Claim, before: "xarray.Dataset", after: "xarray.Dataset") -> "xarray.DataArray | None":
+    """None where the columns lack what the claim asks for: a curve has not all that equilibria have."""
     try:
-        claim.effect(*(ds.isel(draw=slice(0, 1)) for ds in columns))
+        return claim.effect(before, after)
     except (AttributeError, KeyError):
-        return False
-    return True
+        return None
 
 
 def shapes(effect: "xarray.DataArray", solved: "xarray.DataArray") -> np.ndarray:

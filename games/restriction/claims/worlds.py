@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 STARTS = (0.0, 0.5, 1.0)
-CURVE = np.linspace(0, 1, 21)
+CURVE = np.linspace(0, 1, 11)
 STEPS = 12  # of best replies, for the few that quadratic models do not settle; who needs more stays undecided
 SUBSIDIES = np.linspace(0, 0.9, 7)
 FACTORS = np.geomspace(1 / 16, 16, 9)  # on every effort cost
@@ -42,52 +42,50 @@ def stacked(worlds: Mapping[str, np.ndarray], **choices: Any) -> RestrictionGame
 
 
 def stages(games: RestrictionGame) -> dict[str, "xarray.Dataset"]:
-    """Columns that need no equilibrium of incumbents: ``open``, ``curve`` in a common r, and ``common``, its joint optimum."""
+    """Columns that need no equilibrium of incumbents: ``open``, ``curve`` in a common r, and ``concerted``.
+
+    The last is the r, common to all, of highest joint profit: the best of the curve's grid, or the vertex of the parabola
+    through it and its neighbours where profit is higher there. That unequal restrictions might earn more is left aside.
+    """
     num, players = len(games.parameters.sigma), len(games.players)
     curve = _columns(games, np.broadcast_to(CURVE[:, None], (num, len(CURVE), players)), "common_restriction", CURVE)
-    profit = curve.incumbent_payoff.sum("incumbent").where(curve.stage_converged)
-    best = profit.fillna(-np.inf).argmax("common_restriction")
-    return {"open": _at(curve, 0), "curve": curve, "common": _at(curve, best)}
+    profit = curve.incumbent_payoff.sum("incumbent").where(curve.stage_converged).fillna(-np.inf)
+    vertex = np.nan_to_num(peak(CURVE, profit.values))
+    between = _columns(games, np.broadcast_to(vertex[:, None, None], (num, 1, players)), "only", [0])
+    between = _at(between, {"only": 0})
+    best = _at(curve, {"common_restriction": profit.argmax("common_restriction")})
+    better = between.certified & (between.incumbent_payoff.sum("incumbent") > best.incumbent_payoff.sum("incumbent"))
+    merged = best.assign({name: between[name].where(better, best[name]) for name in best.data_vars})
+    concerted = merged.assign(certified=best.certified)
+    return {"open": _at(curve, {"common_restriction": 0}), "curve": curve, "concerted": concerted}
 
 
-def _at(curve: "xarray.Dataset", index) -> "xarray.Dataset":
-    one = curve.isel(common_restriction=index).drop_vars("common_restriction")
+def _at(ds: "xarray.Dataset", place: Mapping[str, Any]) -> "xarray.Dataset":
+    one = ds.isel(place).drop_vars(list(place))
     return one.assign(certified=one.stage_converged)
 
 
 def equilibria(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> dict[str, "xarray.Dataset"]:
-    """``nash`` over "start", and ``concerted``: the joint optimum, one by one, from the best common restriction.
+    """``nash`` over "start", with the statuses that its certificates give, and ``concerted`` with ``nash_gain``.
 
-    Both are certified: nobody gains by deviating, in own or in joint profit. ``nash_gain`` of the concerted restriction is
-    what an incumbent would gain who left it.
+    The latter is what an incumbent would gain who left the concerted restriction alone.
     """
     num, players = len(games.parameters.sigma), len(games.players)
-    together = eqx.tree_at(lambda g: g.parameters.cooperation, games, np.ones(num))
-    begins = [np.full((num, players), start) for start in STARTS] + [columns["common"].restriction.values]
-    everyone = jax.tree.map(lambda *xs: np.concatenate(xs), *[games] * len(STARTS), together)
-    # all in one batch: the few hard ones wait for each other, not one after the other
-    found = _solve(everyone, np.concatenate(begins), STEPS)
-    ends = np.nan_to_num(np.stack(found.strategies, axis=1)[..., 0]).reshape(len(begins), num, players)
-    status, regret = (np.reshape(x, (len(begins), num)) for x in (found.status, found.max_regret))
-    nash = _columns(games, np.moveaxis(ends[:-1], 0, 1), "start", np.asarray(STARTS))
-    concerted = _columns(games, ends[-1][:, None], "only", [0]).isel(only=0, drop=True)
-    alone = _solve(games, ends[-1], 0)
-    concerted = concerted.assign(nash_gain=("draw", np.asarray(alone.max_regret)))
-    joint = [ds.incumbent_payoff.sum("incumbent") for ds in (concerted, columns["common"])]
-    nash = _with_status(nash, status[:-1].T, regret[:-1].T)
-    concerted = _with_status(concerted, status[-1], regret[-1])
-    lost = joint[0] < joint[1] - 1e-6 * abs(joint[1])  # a search may end below where it began
-    return {"nash": nash, "concerted": concerted.assign(certified=concerted.certified & ~lost)}
+    # in one batch: the few hard ones wait for each other, not one after the other
+    many = jax.tree.map(lambda *xs: np.concatenate(xs), *[games] * len(STARTS))
+    found = _solve(many, np.repeat(STARTS, num)[:, None] * np.ones(players), STEPS)
+    ends = np.nan_to_num(np.stack(found.strategies, axis=1)[..., 0]).reshape(len(STARTS), num, players)
+    status, regret = (np.reshape(x, (len(STARTS), num)).T for x in (found.status, found.max_regret))
+    nash = _columns(games, np.moveaxis(ends, 0, 1), "start", np.asarray(STARTS))
+    dims = nash.welfare.dims
+    nash = nash.assign(status=(dims, status.astype(np.int8), status_attrs()), max_regret=(dims, regret))
+    nash = nash.assign(certified=(nash.status == int(Status.converged)) & nash.stage_converged)
+    alone = _solve(games, columns["concerted"].restriction.values, 0)
+    return {"nash": nash, "concerted": columns["concerted"].assign(nash_gain=("draw", np.asarray(alone.max_regret)))}
 
 
 def _solve(games: RestrictionGame, start: np.ndarray, steps: int) -> Solution:
     return solve_in_batches(Batches(games), start, checked_tolerance(None), steps)
-
-
-def _with_status(ds: "xarray.Dataset", status: np.ndarray, regret: np.ndarray) -> "xarray.Dataset":
-    dims = ds.welfare.dims
-    ds = ds.assign(status=(dims, status.astype(np.int8), status_attrs()), max_regret=(dims, regret))
-    return ds.assign(certified=(ds.status == int(Status.converged)) & ds.stage_converged)
 
 
 def _columns(games: RestrictionGame, profiles: np.ndarray, dim: str, values: Any) -> "xarray.Dataset":
@@ -127,7 +125,7 @@ def _measured(games: RestrictionGame, profiles: np.ndarray) -> dict[str, np.ndar
 
 def probed(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> dict[str, "xarray.Dataset"]:
     """The columns with ``pooling_gain``, ``best_subsidy`` and ``break_even_cost``: the same restrictions, other parameters."""
-    names = [name for name in ("open", "common", "nash", "concerted") if name in columns]
+    names = ("open", "nash", "concerted")
     rows = [_profiles(columns[name]) for name in names]
     profiles = np.concatenate(rows, axis=1)
     p = games.parameters

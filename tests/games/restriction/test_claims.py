@@ -8,7 +8,6 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
-import games.restriction.claims as package
 from games.cli import main
 from games.restriction import VARIABLES, RestrictionGame, outcomes
 from games.restriction.claims import CLAIMS, claims, deciders, report, worlds
@@ -155,7 +154,7 @@ def test_wilson():
 
 @pytest.fixture(scope="module")
 def drawn():
-    return placed(sobol_uniform(NUM, 3, len(PRIOR)))
+    return placed(sobol_uniform(NUM, 4, len(PRIOR)))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +171,7 @@ def judged(columns):
 
 
 def test_the_columns_are_what_outcomes_says(columns, drawn):
-    for i in (0, 5):
+    for i in (3, 5):
         game = RestrictionGame(**world(drawn, i))
         alone, here = outcomes(game, columns["concerted"].restriction[i].values), columns["concerted"].isel(draw=i)
         for name in VARIABLES:
@@ -232,7 +231,7 @@ def curves_of(drawn, **changes):
     """The shapes along a common r when some parameters are the same in every draw."""
     own = drawn | {name: np.broadcast_to(np.asarray(v, float), (NUM, *np.shape(v))) for name, v in changes.items()}
     found = worlds.stages(worlds.stacked(own))
-    judged = verdicts(found | {"nash": found["open"], "concerted": found["common"]})
+    judged = verdicts(found | {"nash": found["open"]})
     return judged.curve.to_series().unstack("claim")
 
 
@@ -277,7 +276,7 @@ def test_peak_and_crossing():
 
 
 def test_choices_that_cannot_be_solved_together(drawn):
-    with pytest.raises(ValueError, match="mode = 'exact'.*'fast'"):
+    with pytest.raises(ValueError, match=r"mode = 'exact'.*'fast'"):
         worlds.stacked(drawn, mode="exact")
 
 
@@ -288,7 +287,7 @@ def test_a_planted_rule_is_found():
     values = np.random.default_rng(0).random((400, 5))
     verdict = np.where((values[:, 1] <= 0.4) & (values[:, 3] > 0.2), HOLDS, FAILS)
     words, accuracy, baseline = deciders.rule(values, verdict, list("abcde"))
-    assert re.fullmatch(r"holds when (b ≤ 0\.(39|4|41).* and d > 0\.(19|2|21).*|d > .* and b ≤ .*)", words), words
+    assert re.fullmatch(r"holds when b ≤ 0\.(3[5-9]|4\d?) and d > 0\.(1[5-9]|2\d?)", words), words
     assert accuracy > 0.95 > baseline
     words = deciders.rule(values, np.where(values[:, 2] > 0.5, FAILS, HOLDS), list("abcde"))[0]
     assert words.count("and") == 0
@@ -372,9 +371,9 @@ def test_sobol_points_are_nested_and_even():
 @pytest.fixture
 def solved(monkeypatch, columns):
     """Worlds already solved, whatever is asked."""
-    monkeypatch.setattr(package.worlds, "stages", lambda games: columns)
-    monkeypatch.setattr(package.worlds, "equilibria", lambda games, found: found)
-    monkeypatch.setattr(package.worlds, "probed", lambda games, found: found)
+    monkeypatch.setattr(worlds, "stages", lambda games: columns)
+    monkeypatch.setattr(worlds, "equilibria", lambda games, found: found)
+    monkeypatch.setattr(worlds, "probed", lambda games, found: found)
 
 
 @pytest.mark.usefixtures("solved")
