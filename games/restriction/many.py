@@ -68,7 +68,7 @@ def _played(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> tuple:
         at = np.flatnonzero(speed_unsettled(gap, last_gap))
         if not at.size:
             break
-        new = next_speed(gamma[at], gap[at], last[at], last_gap[at], steps)
+        new = np.asarray(next_speed(gamma[at], gap[at], last[at], last_gap[at], steps))
         last[at], last_gap[at], gamma[at] = gamma[at], gap[at], new
         own = _take(p, at)
         part = _stages(own, restriction[..., at], new)

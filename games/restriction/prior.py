@@ -111,7 +111,7 @@ def sobol_uniform(num: int, seed: int, rows: int) -> np.ndarray:
     from scipy.stats import qmc
 
     size = checked_number(num)
-    return qmc.Sobol(rows, scramble=True, seed=seed).random_base2((size - 1).bit_length())[:size]
+    return qmc.Sobol(rows, scramble=True, rng=seed).random_base2((size - 1).bit_length())[:size]
 
 
 def checked_number(num: int) -> int:

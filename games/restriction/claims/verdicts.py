@@ -93,10 +93,10 @@ def _effect(claim: Claim, before: "xarray.Dataset", after: "xarray.Dataset") -> 
 
 def shapes(effect: "xarray.DataArray", solved: "xarray.DataArray") -> np.ndarray:
     """The shape of every draw's effect along "common_restriction"; "" where a point of the curve is not solved."""
-    effect, solved = (x.transpose("draw", "common_restriction").values for x in (effect, solved))
-    ok = solved.all(1) & np.isfinite(effect).all(1)
-    width = np.ptp(np.where(ok[:, None], effect, 0.0), axis=1)
-    step = np.diff(np.where(ok[:, None], effect, 0.0), axis=1)
+    values, solves = (x.transpose("draw", "common_restriction").values for x in (effect, solved))
+    ok = np.asarray(solves.all(1) & np.isfinite(values).all(1))
+    width = np.ptp(np.where(ok[:, None], values, 0.0), axis=1)
+    step = np.diff(np.where(ok[:, None], values, 0.0), axis=1)
     sign = np.where(abs(step) > NOISE + 1e-4 * width[:, None], np.sign(step), 0)
     return np.array([_shape(row[row != 0]) if fine else "" for row, fine in zip(sign, ok, strict=True)], "<U16")
 
@@ -144,7 +144,9 @@ def shares(judged: "xarray.Dataset") -> "xarray.Dataset":
             ),
             "median_effect": (_median(judged.effect.transpose("draw", *dims).values), "median effect"),
         }
-    data = {name: (dims, values, {"long_name": text, "units": "1"}) for name, (values, text) in table.items()}
+    data: dict[str, Any] = {
+        name: (dims, values, {"long_name": text, "units": "1"}) for name, (values, text) in table.items()
+    }
     data["median_effect"][2]["units"] = "the claim's"
     data["num_decided"] = (dims, decided, {"long_name": "draws decided"})
     data["share_moved"] = (

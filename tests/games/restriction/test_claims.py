@@ -25,7 +25,7 @@ from games.restriction.claims.verdicts import (
     wilson,
 )
 from games.restriction.outcomes import coordinates, dimensions, label
-from games.restriction.prior import PRIOR, band, placed, prior, read_prior, sobol_uniform, world
+from games.restriction.prior import PRIOR, band, placed, prior, read_prior, sobol_uniform
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 NUM = 8
@@ -172,7 +172,7 @@ def judged(columns):
 
 def test_the_columns_are_what_outcomes_says(columns, drawn):
     for i in (3, 5):
-        game = RestrictionGame(**world(drawn, i))
+        game = RestrictionGame(**{name: values[i] for name, values in drawn.items()})
         alone, here = outcomes(game, columns["concerted"].restriction[i].values), columns["concerted"].isel(draw=i)
         for name in VARIABLES:
             if name not in ("stage_residual", "stage_converged", "effort_regret"):
