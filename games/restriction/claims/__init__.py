@@ -8,8 +8,9 @@ import numpy as np
 
 from games.restriction.claims import deciders, worlds
 from games.restriction.claims.catalogue import CLAIMS, Claim
+from games.restriction.claims.priors import Prior, band, prior, read_prior
 from games.restriction.claims.verdicts import shares, verdicts
-from games.restriction.prior import Prior, band, checked_number, prior, read_prior, sobol_uniform
+from games.restriction.prior import checked_number, sobol_uniform
 
 if TYPE_CHECKING:
     import xarray
@@ -35,7 +36,7 @@ def claims(
     r for all). A verdict is undecided where an equilibrium is not certified or where several certified ones disagree.
 
     :param draws: best a power of two.
-    :param prior_file: a TOML file with another prior (see :mod:`games.restriction.prior`; default: model.md §10).
+    :param prior_file: a TOML file with another prior (see :mod:`games.restriction.claims.priors`; default: model.md §10).
     :param calibration: judge this calibration too, and a band of 20 % around it.
     :param sensitivity: base draws, a power of two, of Sobol indices for open → concerted, where
         ``sensitivity * (ranges + 2)`` worlds are solved; 0: none.

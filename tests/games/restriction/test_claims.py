@@ -12,6 +12,7 @@ from games.cli import main
 from games.restriction import VARIABLES, RestrictionGame, outcomes
 from games.restriction.claims import CLAIMS, claims, deciders, report, worlds
 from games.restriction.claims.catalogue import COUNTERFACTUALS
+from games.restriction.claims.priors import band, prior, read_prior
 from games.restriction.claims.verdicts import (
     FAILS,
     HOLDS,
@@ -25,7 +26,7 @@ from games.restriction.claims.verdicts import (
     wilson,
 )
 from games.restriction.outcomes import coordinates, dimensions, label
-from games.restriction.prior import PRIOR, band, placed, prior, read_prior, sobol_uniform
+from games.restriction.prior import PRIOR, placed, sobol_uniform
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 NUM = 8
