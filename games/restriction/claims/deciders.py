@@ -1,5 +1,6 @@
 """What decides a claim: a rule of two thresholds that a reader can follow, and Sobol's indices."""
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -109,7 +110,9 @@ def sobol_indices(
         if not known.any() or np.ptp(v[known]) == 0:
             continue
         y = np.where(known, v, v[known].mean()).astype(float)
-        found = analyze.analyze(problem, y, calc_second_order=False, seed=seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Constant values")  # of a rare verdict, in some resamples
+            found = analyze.analyze(problem, y, calc_second_order=False, seed=seed)
         for key, name in keys.items():
             out[name][claim] = found[key]
     return out

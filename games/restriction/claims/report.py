@@ -106,10 +106,17 @@ def answer(ds: "xarray.Dataset") -> list[str]:
     return lines
 
 
+def tells(one: "xarray.Dataset") -> bool:
+    """Whether the rule is right more often than the usual verdict, where neither was fitted."""
+    return float(one.rule_accuracy) > float(one.rule_baseline)
+
+
 def decides(one: "xarray.Dataset") -> str:
     """What decides a claim under one counterfactual."""
     if not one.rule.item():
         return "no rule: one of the verdicts is too rare"
+    if not tells(one):
+        return "no rule of two thresholds beats the usual verdict on draws it was not fitted to"
     gain = f"right in {percent(one.rule_accuracy)} of draws it was not fitted to"
     return f"{one.rule.item()} ({gain}; always the usual verdict: {percent(one.rule_baseline)})"
 
@@ -270,8 +277,8 @@ def print_table(ds: "xarray.Dataset") -> None:
     table = Table(*head, "what decides it", title="The claims, judged", title_justify="left", box=None)
     for claim, row in zip(CLAIMS, rows, strict=True):
         which = next(c for c in ("open_to_concerted", "nash_to_concerted") if c in claim.counterfactuals)
-        rule = ds.rule.sel(claim=claim.name, counterfactual=which).item()
-        table.add_row(*row, rule or "–")
+        one = ds.sel(claim=claim.name, counterfactual=which)
+        table.add_row(*row, one.rule.item() if tells(one) else "–")
     console.print(table)
     for line in answer(ds):
         console.print(line, markup=False)
