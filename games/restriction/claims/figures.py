@@ -23,9 +23,10 @@ def share_figure(ds: "xarray.Dataset") -> "Figure":
         ax.hlines(y, one.share_low, one.share_high, color="k", lw=1)
         ax.plot(one.share_holding, y, "o", color="k", ms=2.5, label="share that holds, 95 % interval")
         ax.axvline(0.5, color="#808080", lw=0.5, ls=":")
-        ax.set(title=name.replace("_", " "), xlim=(-0.02, 1.02), xlabel="share of draws")
+        ax.set_title(name.replace("_", " "), fontsize=8)
+        ax.set(xlim=(-0.02, 1.02), xlabel="share of draws")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return figure
 
 
@@ -40,7 +41,7 @@ def shape_figure(ds: "xarray.Dataset") -> "Figure":
         )
         left = left + width
     ax.set(xlim=(0, 1), xlabel="share of draws, by the shape of the effect from r = 0 to r = 1")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
     return figure
 
 

@@ -222,8 +222,6 @@ def test_signs_that_the_model_fixes(columns, judged):
     assert (v.sel(claim="15a").where(decided & given, HOLDS) == HOLDS).all()
     still = ~judged.moved & (v.sel(claim="25") != UNDECIDED)
     assert (v.sel(claim="2").where(still, FAILS) == FAILS).all()
-    for a, b in (("4b", "6a"), ("5b", "15b")):
-        assert not ((v.sel(claim=a) == HOLDS) & (v.sel(claim=b) == HOLDS)).all()
     assert not ((v.sel(claim="4b") == HOLDS) & (v.sel(claim="6a") == HOLDS)).any()
     assert not ((v.sel(claim="5b") == HOLDS) & (v.sel(claim="5a") == FAILS)).any()
 
