@@ -34,6 +34,18 @@ def main(arguments: list[str] | None = None) -> int:
     study.add_argument("--resume", action="store_true", help="continue the store that is there")
     study.add_argument("--workers", type=int, default=0, help="processes that solve chunks (default: this one)")
     study.set_defaults(run=_sweep)
+    judged = commands.add_parser("claims", help="the 25 claims over a prior: where each holds, and what decides it")
+    judged.add_argument("--draws", type=int, default=1024, help="worlds drawn, best a power of two (default: 1024)")
+    judged.add_argument("--seed", type=int, default=0, help="of the scrambled Sobol sequence (default: 0)")
+    judged.add_argument("--prior", type=Path, metavar="FILE", help="a TOML file with another prior")
+    judged.add_argument(
+        "--calibration", nargs="?", const="2025", help="judge a calibrated world too, and a band around it (2025)"
+    )
+    judged.add_argument(
+        "--sensitivity", type=int, default=0, metavar="N", help="base draws of Sobol indices (default: none)"
+    )
+    judged.add_argument("--out", type=Path, help="folder for the report (.html, .md, .tex), the figures and claims.nc")
+    judged.set_defaults(run=_claims)
     solve_file.add_to(commands)
     impact.set_defaults(run=_impact)
     options = parser.parse_args(arguments)
@@ -119,6 +131,32 @@ def _sweep(options: argparse.Namespace) -> int:
         target = options.store.with_name(options.store.name.removesuffix(".zarr"))
         beside = target if target != options.store else target.with_name(f"{target.name}_figure")
         print(f"  figure: {', '.join(str(path) for path in save(chosen.figure(ds), beside))}")
+    return 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from rich.console import Console
+
+    from games.restriction.claims import claims, report
+
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("starting") as status:
+        ds = claims(
+            options.draws,
+            options.seed,
+            prior_file=options.prior,
+            calibration=options.calibration,
+            sensitivity=options.sensitivity,
+            progress=lambda message: status.update(f"{message} ..."),
+        )
+    report.print_table(ds)
+    if options.out:
+        report.write(ds, options.out)
+        print(f"\nwritten to {options.out}: claims (.html, .md, .tex, .nc) and the figures")
     return 0
 
 

@@ -1,5 +1,6 @@
 """The restriction game (see the README's model section)."""
 
+from games.restriction.claims import claims
 from games.restriction.frontier_roots import frontier_speeds
 from games.restriction.impact import impact
 from games.restriction.incumbents import ImposedRestriction, RestrictionGame
@@ -15,6 +16,7 @@ __all__ = [
     "Parameters",
     "RestrictionGame",
     "Study",
+    "claims",
     "diagnose_stage",
     "frontier_speeds",
     "impact",

@@ -1,5 +1,6 @@
-"""Incumbents' payoffs at many profiles of many worlds: the same play as in ``frontier``, its stages solved in batches.
+"""Incumbents' payoffs, and all that is reported, at many profiles of many worlds.
 
+The same play as in ``frontier``, its stages solved in batches.
 The host decides which stages are still to be solved, so none of this can be traced or differentiated.
 """
 
@@ -13,6 +14,7 @@ from jax import Array
 from games.restriction.challengers import solve_stages
 from games.restriction.demand import Market, market
 from games.restriction.frontier import ROOT_STEPS, expected, next_speed, outcome, speed_met, speed_unsettled
+from games.restriction.outcomes import measured
 from games.restriction.parameters import Parameters
 from solver.fixed_point import FixedPoint
 
@@ -35,12 +37,19 @@ class Worlds:
 
     def __call__(self, which: np.ndarray, profiles: np.ndarray) -> np.ndarray:
         """The payoffs (profile, incumbent) of the worlds ``which`` (profile,) at ``profiles`` (profile, incumbent, channel)."""
-        out = np.empty((len(which), profiles.shape[1]))
+        return self._reported(_profits, which, profiles)
+
+    def measures(self, which: np.ndarray, profiles: np.ndarray) -> dict[str, np.ndarray]:
+        """:func:`outcomes.measures` of the worlds ``which`` at ``profiles``, every array with the profile in front."""
+        return self._reported(_measures, which, profiles)
+
+    def _reported(self, report, which: np.ndarray, profiles: np.ndarray) -> Any:
+        blocks = []
         for first in range(0, len(which), BLOCK):
             at = slice(first, first + BLOCK)
-            restriction = np.moveaxis(profiles[at], 0, -1)
-            out[at] = _payoffs(_take(self.parameters, which[at]), restriction, self.base[which[at]])
-        return out
+            p, r = _take(self.parameters, which[at]), np.moveaxis(profiles[at], 0, -1)
+            blocks.append(_in_pieces(report, p, r, *_played(p, r, self.base[which[at]])))
+        return jax.tree.map(lambda *xs: np.moveaxis(np.concatenate(xs, axis=-1), -1, 0), *blocks)
 
 
 class _Stages(NamedTuple):
@@ -49,7 +58,8 @@ class _Stages(NamedTuple):
     return_: np.ndarray  # MR
 
 
-def _payoffs(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> np.ndarray:
+def _played(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> tuple:
+    """Market, stage, γ, MR(0) and whether γ was met, for every profile."""
     gamma = np.ones(base.shape)
     found = _stages(p, restriction, gamma)
     gap = p.appropriability * (found.return_ / base - 1)
@@ -64,7 +74,7 @@ def _payoffs(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> np.nda
         part = _stages(own, restriction[..., at], new)
         gap[at] = own.appropriability * (part.return_ / base[at] - 1) + 1 - new
         _put(found, at, part)
-    return _in_pieces(_profits, p, restriction, found.market, found.solved, gamma, base, speed_met(gap)).T
+    return found.market, found.solved, gamma, base, speed_met(gap)
 
 
 def _stages(p: Parameters, restriction: np.ndarray, gamma: np.ndarray) -> _Stages:
@@ -85,12 +95,24 @@ def _return(p: Parameters, m: Market, solved: FixedPoint) -> Array:
 def _profits(p, restriction, m, solved, gamma, base, settled) -> Array:
     """Ω (incumbent, profile), NaN where the followers are not in equilibrium."""
 
-    def one(p, restriction, m, solved, gamma, base, settled):
-        play = outcome(p, restriction, m, expected(p, m, solved), gamma, base, settled)
+    def one(p, restriction, play):
+        del restriction
         profit = jnp.where(play.converged, play.incumbent_payoff, jnp.nan)
         return profit + p.cooperation * (profit.sum() - profit)
 
-    return jax.vmap(one, -1, -1)(p, restriction, m, solved, gamma, base, settled)
+    return _over_plays(one, p, restriction, m, solved, gamma, base, settled)
+
+
+@jax.jit
+def _measures(p, restriction, m, solved, gamma, base, settled) -> dict[str, Array]:
+    return _over_plays(measured, p, restriction, m, solved, gamma, base, settled)
+
+
+def _over_plays(report, *lanes):
+    def one(p, restriction, m, solved, gamma, base, settled):
+        return report(p, restriction, outcome(p, restriction, m, expected(p, m, solved), gamma, base, settled))
+
+    return jax.vmap(one, -1, -1)(*lanes)
 
 
 def _take(tree, at):

@@ -60,6 +60,8 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {  # name: (dimensions,
     "home_sourced_world": (("convention",), "home-sourced share of the world's use", "1"),
     "lost_knowledge": ((), "loss of cross-bloc knowledge against no restriction", "1"),
     "num_stacks": ((), "effective number of stacks", "stacks"),
+    "region_share": (("convention", "bloc", "region"), "bloc's share of a region's use", "1"),
+    "vertical_revenue": ((), "vertical segments' share of challengers' revenue", "1"),
     "world_share": (("convention", "bloc"), "bloc's share of the world's use", "1"),
     "share_abroad": (("convention", "bloc"), "bloc's share of use outside its region", "1"),
     "stage_residual": ((), "residual of the challengers' stage", "1"),
@@ -69,8 +71,11 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {  # name: (dimensions,
 
 def measures(game: RestrictionGame, profile: Profile) -> dict[str, Array]:
     """Every variable of ``VARIABLES`` at a profile of restrictions, as arrays; an ``outputs`` for ``sweep``."""
-    p, play = game.parameters, game.followers(profile)
-    r = jnp.stack(profile)
+    return measured(game.parameters, jnp.stack(profile), game.followers(profile))
+
+
+def measured(p: Parameters, r: Array, play: Play) -> dict[str, Array]:
+    """The same of a play at r (incumbent, channel)."""
     found = {
         "restriction": r if r.shape[1] > 1 else r[:, 0],
         "mix": play.mix,
@@ -146,9 +151,11 @@ def _use(p: Parameters, play: Play) -> dict[str, Array]:
     licensed = jnp.einsum("bi,im,m->bm", licensor, m.licence, firms[:, CLIENT].sum(0))
     built = licensor @ incumbents + licensed + home @ (firms.sum(axis=1) - firms[:, CLIENT])
     origin = jnp.stack([owned, built])  # (convention, bloc, cell)
-    here = jnp.einsum("cbm,bm->cb", origin, region)
+    by_region = jnp.einsum("cbm,rm->cbr", origin, region)
+    here = jnp.einsum("cbb->cb", by_region)
     everywhere = jnp.einsum("cbm,m->cb", origin, weight)
     used = region @ (1 - play.outside_share)
+    anything = jnp.where(used > 0, used, 1)
     return {
         "incumbent_use": by_incumbent,
         "challenger_use": by_firm.sum(axis=1),
@@ -160,11 +167,25 @@ def _use(p: Parameters, play: Play) -> dict[str, Array]:
         "hhi_total": (firm**2).sum(),
         "incumbents_share": by_incumbent.sum() / total,
         "num_stacks": 1 / ((stacks / stacks.sum()) ** 2).sum(),
-        "home_sourced": here / jnp.where(used > 0, used, 1),
+        "home_sourced": here / anything,
+        "region_share": by_region / anything,
+        "vertical_revenue": _vertical_revenue(p, play),
         "home_sourced_world": here.sum(axis=1) / total,
         "world_share": everywhere / total,
         "share_abroad": (everywhere - here) / jnp.where(total > used, total - used, 1),
     }
+
+
+def _vertical_revenue(p: Parameters, play: Play) -> Array:
+    """V's share of what challengers' products sell for, (M/α)(μ + αc) s summed over firms and strategies."""
+    client, applied = p.wholesale_price + p.client_cost, p.applied_cost
+    cost = jnp.stack([client, p.sovereign_cost, applied], axis=1)[..., None]
+    sold = play.challenger_share[:, : cost.shape[1]]  # exit sells nothing
+    price = play.challenger_markup[:, : cost.shape[1]] / p.price_sensitivity + cost
+    revenue = (p.mass * price * sold).sum(axis=(0, 1))
+    vertical = np.array([segment == "V" for segment in p.cell_segment])
+    total = revenue.sum()
+    return (revenue * vertical).sum() / jnp.where(total > 0, total, 1)
 
 
 def _programmes(p: Parameters, play: Play) -> dict[str, Array]:
@@ -247,6 +268,7 @@ def coordinates(game: RestrictionGame) -> dict[str, tuple]:
         "challenger": p.challengers,
         "strategy": p.strategies,
         "bloc": p.blocs,
+        "region": p.blocs,
         "distance": DISTANCES,
         "convention": CONVENTIONS,
         "channel": tuple(range(game.num_channels)),

@@ -4,7 +4,7 @@ A draw is independent across the rows of :data:`PRIOR`, uniform or log-uniform o
 (starting lags, masses, home bias, ...) stays at the default world.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -85,16 +85,39 @@ def draw_worlds(num: int, seed: int) -> dict[str, np.ndarray]:
     :return: an array (num, own axes...) for every parameter :data:`PRIOR` names, float64, in the parameters' units.
     :raises ValueError: if ``num`` is not a positive integer.
     """
+    return placed(np.random.default_rng(seed).random((checked_number(num), len(PRIOR))))
+
+
+def sobol_uniform(num: int, seed: int, rows: int) -> np.ndarray:
+    """``num`` points (draw, row) of a scrambled Sobol sequence in [0, 1) (Owen 1998), evenest if a power of two.
+
+    More points from the same seed begin with the same ones.
+
+    :raises ValueError: if ``num`` is not a positive integer.
+    """
+    from scipy.stats import qmc
+
+    size = checked_number(num)
+    return qmc.Sobol(rows, scramble=True, rng=seed).random_base2((size - 1).bit_length())[:size]
+
+
+def checked_number(num: int) -> int:
     if num != int(num) or num < 1:
         raise ValueError(f"num = {num}: give the number of draws, a positive integer")
-    default = Parameters()
-    uniform = np.random.default_rng(seed).random((int(num), len(PRIOR)))
+    return int(num)
+
+
+def placed(
+    uniform: np.ndarray, ranges: Sequence[Range] = PRIOR, base: Parameters | None = None
+) -> dict[str, np.ndarray]:
+    """The worlds at ``uniform`` (draw, row) in [0, 1); what no row names keeps its value in ``base``."""
+    default, num = Parameters() if base is None else base, len(uniform)
     axes = {item.name: item.metadata["axes"] for item in array_fields()}
     worlds: dict[str, np.ndarray] = {}
     drawn: dict[tuple[str, str | None], np.ndarray] = {}
-    for row, u in zip(PRIOR, uniform.T, strict=True):
+    for row, u in zip(ranges, uniform.T, strict=True):
         own = np.asarray(getattr(default, row.parameter), dtype=float)
-        values = worlds.setdefault(row.parameter, np.tile(own, (int(num),) + (1,) * own.ndim))
+        values = worlds.setdefault(row.parameter, np.tile(own, (num,) + (1,) * own.ndim))
         value = row.quantile(u)
         if row.times is not None:
             value = value * drawn[row.parameter, row.times]
@@ -103,7 +126,7 @@ def draw_worlds(num: int, seed: int) -> dict[str, np.ndarray]:
             values[...] = value.reshape((-1,) + (1,) * own.ndim)
         else:
             members = np.array(default._labels(axes[row.parameter][0])) == row.group
-            values[:, members] = value[:, None]
+            values[:, members] = value.reshape((-1,) + (1,) * own.ndim)
     return worlds
 
 

@@ -1,0 +1,133 @@
+"""The claims of model.md §11 over a prior: where each holds, where it fails, and what decides it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from games.restriction.claims import deciders, worlds
+from games.restriction.claims.catalogue import CLAIMS, Claim
+from games.restriction.claims.priors import Prior, band, prior, read_prior
+from games.restriction.claims.verdicts import shares, verdicts
+from games.restriction.prior import checked_number, sobol_uniform
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["CLAIMS", "Claim", "claims"]
+
+CHUNK = 512  # draws solved together
+BAND = 128  # draws, at most, of the band around a calibration
+
+
+def claims(
+    draws: int = 1024,
+    seed: int = 0,
+    *,
+    prior_file: str | Path | None = None,
+    calibration: str | None = None,
+    sensitivity: int = 0,
+    progress: Callable[[str], Any] = lambda message: None,
+) -> "xarray.Dataset":
+    """Judge every claim in worlds drawn from a prior by a scrambled Sobol sequence.
+
+    Of a world the claims compare ``open`` (r = 0), ``nash`` (from the starts 0, ½ and 1) and ``concerted`` (joint profit, one
+    r for all). A verdict is undecided where an equilibrium is not certified or where several certified ones disagree.
+
+    :param draws: best a power of two.
+    :param prior_file: a TOML file with another prior (see :mod:`games.restriction.claims.priors`; default: model.md §10).
+    :param calibration: judge this calibration too, and a band of 20 % around it.
+    :param sensitivity: base draws, a power of two, of Sobol indices for open → concerted, where
+        ``sensitivity * (ranges + 2)`` worlds are solved; 0: none.
+    :return: over ``claim`` and ``counterfactual``: ``share_holding`` (of decided draws; nan where a claim does not speak of
+        the counterfactual) with the 95 % interval ``share_low``, ``share_high``; ``share_undecided``; ``median_effect``;
+        ``share_shape``; ``rule``, ``rule_accuracy`` and ``rule_baseline``; ``sobol_first`` and ``sobol_total`` (claim,
+        parameter); of every draw ``verdict``, ``effect`` and ``value`` (draw, parameter). With a calibration its
+        ``calibrated_verdict`` and ``calibrated_effect``, and the shares again as ``band_...``.
+    :raises ValueError: for a bad number, prior or calibration.
+    """
+    made = prior({}) if prior_file is None else read_prior(prior_file)
+    num, u = checked_number(draws), sobol_uniform(draws, seed, len(made.ranges))
+    judged = _judged(made.worlds(u), made.choices, progress)
+    ds = shares(judged).merge(judged).assign_coords(_about())
+    ds = _with_rules(ds, made, u)
+    if sensitivity:
+        ds = _with_indices(ds, made, sensitivity, seed, progress)
+    if calibration is not None:
+        ds = _with_calibration(ds, prior({"calibration": calibration}), min(num, BAND), seed, progress)
+    settings = {"draws": num, "seed": seed, "prior": made.title, "calibration": calibration or "", "mode": "fast"}
+    return ds.assign_attrs(settings, starts=list(worlds.STARTS), sensitivity=sensitivity, timing="observed")
+
+
+def _judged(drawn: Mapping[str, np.ndarray], choices: Mapping[str, Any], progress) -> "xarray.Dataset":
+    import xarray
+
+    num, parts = len(next(iter(drawn.values()))), []
+    for first in range(0, num, CHUNK):
+        own = {name: values[first : first + CHUNK] for name, values in drawn.items()}
+        games, last = worlds.stacked(own, **choices), min(first + CHUNK, num)
+        progress(f"worlds {first + 1} to {last} of {num}: outcomes along a common restriction")
+        columns = worlds.stages(games)
+        progress(f"worlds {first + 1} to {last} of {num}: equilibria")
+        columns |= worlds.equilibria(games, columns)
+        progress(f"worlds {first + 1} to {last} of {num}: pooling, subsidies, costs")
+        parts.append(verdicts(worlds.probed(games, columns)))
+    return xarray.concat(parts, "draw").assign_coords(draw=np.arange(num))
+
+
+def _about() -> dict[str, Any]:
+    fields = ("number", "text", "proposition", "quantity", "unit", "scope", "note")
+    return {name: ("claim", [getattr(claim, name) for claim in CLAIMS]) for name in fields}
+
+
+def _with_rules(ds: "xarray.Dataset", made: Prior, u: np.ndarray) -> "xarray.Dataset":
+    values = np.stack([row.quantile(column) for row, column in zip(made.ranges, u.T, strict=True)], 1)
+    symbols = [deciders.symbol(row) for row in made.ranges]
+    found = [
+        [
+            deciders.rule(values, ds.verdict.sel(claim=c, counterfactual=f).values, symbols)
+            for f in ds.counterfactual.values
+        ]
+        for c in ds.claim.values
+    ]
+    ds = ds.assign_coords(parameter=deciders.names(made.ranges), symbol=("parameter", symbols))
+    dims, table = ("claim", "counterfactual"), np.array(found, dtype=object)
+    about = ("rule of two thresholds at most", "share of draws not fitted to that the rule has right",
+             "share of them that the more frequent verdict has right")  # fmt: skip
+    kinds = zip(("rule", "rule_accuracy", "rule_baseline"), (str, float, float), about, strict=True)
+    ds = ds.assign(
+        {name: (dims, table[..., k].astype(kind), {"long_name": text}) for k, (name, kind, text) in enumerate(kinds)}
+    )
+    return ds.assign(
+        value=(("draw", "parameter"), values, {"long_name": "value drawn (a factor, if the symbol is a ratio)"})
+    )
+
+
+def _with_indices(ds: "xarray.Dataset", made: Prior, num: int, seed: int, progress) -> "xarray.Dataset":
+    def evaluate(u: np.ndarray) -> np.ndarray:
+        parts = []
+        for first in range(0, len(u), CHUNK):
+            progress(f"Sobol indices: {first:,} of {len(u):,} worlds")
+            columns = worlds.stages(worlds.stacked(made.worlds(u[first : first + CHUNK]), **made.choices))
+            found = verdicts(columns | {"nash": columns["open"]})
+            parts.append(found.verdict.sel(counterfactual="open_to_concerted").transpose("draw", "claim").values)
+        return np.concatenate(parts)
+
+    found = deciders.sobol_indices(evaluate, made.ranges, num, seed)
+    text = {"long_name": "Sobol index of the verdict, open to concerted"}
+    return ds.assign({name: (("claim", "parameter"), values, text) for name, values in found.items()})
+
+
+def _with_calibration(ds: "xarray.Dataset", made: Prior, num: int, seed: int, progress) -> "xarray.Dataset":
+    """The calibrated world itself is solved with its band, in front of it."""
+    near = band(made)
+    drawn = near.worlds(sobol_uniform(num, seed, len(near.ranges)))
+    base = made.base
+    drawn = {name: np.concatenate([np.asarray(getattr(base, name))[None], v]) for name, v in drawn.items()}
+    judged = _judged(drawn, near.choices, progress)
+    around = shares(judged.isel(draw=slice(1, None)))
+    ds = ds.assign({f"band_{name}": variable for name, variable in around.data_vars.items()})
+    return ds.assign(
+        {f"calibrated_{name}": judged[name].isel(draw=0, drop=True) for name in ("verdict", "effect", "curve")}
+    )

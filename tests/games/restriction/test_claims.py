@@ -1,0 +1,412 @@
+"""The claims: predicates on made-up equilibria, signs that the model fixes, shares, rules, and the report."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose, assert_array_equal
+
+from games.cli import main
+from games.restriction import VARIABLES, RestrictionGame, outcomes
+from games.restriction.claims import CLAIMS, claims, deciders, report, worlds
+from games.restriction.claims.catalogue import COUNTERFACTUALS
+from games.restriction.claims.priors import band, prior, read_prior
+from games.restriction.claims.verdicts import (
+    FAILS,
+    HOLDS,
+    SHAPES,
+    SILENT,
+    UNDECIDED,
+    judge,
+    shapes,
+    shares,
+    verdicts,
+    wilson,
+)
+from games.restriction.outcomes import coordinates, dimensions, label
+from games.restriction.prior import PRIOR, placed, sobol_uniform
+
+BY_NAME = {claim.name: claim for claim in CLAIMS}
+NUM = 8
+
+
+# ---- predicates --------------------------------------------------------------------------------------------------------
+
+
+def made_up():
+    """An equilibrium of one draw in which everything is 1."""
+    game = RestrictionGame()
+    sizes = {name: len(values) for name, values in coordinates(game).items()}
+    ones = {name: np.ones((1, *(sizes[dim] for dim in dimensions(game, name)))) for name in VARIABLES}
+    ds = label(game, ones, {"draw": [0]}).assign_coords(
+        challenger_bloc=("challenger", list(game.parameters.challenger_bloc))
+    )
+    own = {name: (("draw", "challenger"), np.asarray(getattr(game.parameters, name))[None])
+           for name in ("absorption", "starting_lag")}  # fmt: skip
+    extra = {"pooling_gain": 1.0, "best_subsidy": 0.0, "nash_gain": 1.0, "horizon": 4.0}
+    own |= {name: ("draw", [value]) for name, value in extra.items()}
+    own |= {"gross_profit": (("draw", "incumbent"), np.ones((1, 3)))}
+    own |= {"force_multiplier": (("draw", "challenger"), np.ones((1, 4)))}
+    own |= {"break_even_cost": (("draw", "bloc"), np.ones((1, 3))), "certified": ("draw", [True])}
+    return ds.assign(own)
+
+
+SOV, TW2 = {"strategy": "sovereign"}, {"challenger": "TW 2"}
+OWN, MODEL = {"convention": "owner"}, {"convention": "model", "region": "TW"}
+HOLD = {  # what to add to which variable, where, for the claim to hold; its opposite makes it fail
+    "1a": [("restriction", {}, 0.1)], "1b": [("nash_gain", {}, -1.0)],
+    "2": [("mix", SOV | TW2, 0.25), ("mix", {"strategy": "client"} | TW2, -0.25)],
+    "3": [("knowledge", {}, -0.1)],
+    "4a CN": [("sovereign_lag", {"challenger": "CN 1"}, 0.1)], "4a TW": [("sovereign_lag", TW2, 0.1)],
+    "4b": [("mix", SOV, -0.1)], "4c": [("labs_near_frontier", {"distance": 0.25}, -1)],
+    "5a": [("challenger_payoff", TW2, -0.1)], "5b": [("challenger_payoff", {}, -0.1)],
+    "6a": [("mix", SOV, 0.1)], "6b": [("programme_cost", {}, 0.1)],
+    "7": [("force_multiplier", TW2, 0.1)],
+    "8": [("gross_profit", {"incumbent": "US 2"}, 0.1)],
+    "9a": [("hhi_inside", {}, 0.1)], "9b": [("hhi_total", {}, 0.1)], "9c": [("incumbents_share", {}, 0.1)],
+    "10a": [("mix", {"strategy": "applied"}, 0.1)], "10b": [("vertical_revenue", {}, 0.1)],
+    "11a": [("effort", {}, 0.1)], "11b": [("total_effort", {}, 0.1)],
+    "12a": [("duplicated_cost", {}, 0.1)], "12b": [("home_sourced_world", OWN, 0.1)],
+    "13a": [("challenger_payoff", TW2, -0.1)], "13b": [("world_share", OWN | {"bloc": "CN"}, 0.1)],
+    "13c": [("world_share", OWN | {"bloc": "US"}, -0.1)],
+    "14a": [("region_share", MODEL | {"bloc": "US"}, -0.1)], "14b": [("region_share", MODEL | {"bloc": "CN"}, 0.1)],
+    "15a": [("open_lag", {}, 0.1)], "15b": [("challenger_payoff", {"challenger": "CN 2"}, -0.1)],
+    "16": [("pooling_gain", {}, 0.1)], "17a": [("best_subsidy", {}, 0.1)], "17b": [("best_subsidy", {}, 0.1)],
+    "18": [("knowledge", {}, -0.1), ("home_sourced_world", OWN, 0.1)],
+    "19 CN": [("break_even_cost", {"bloc": "CN"}, -0.1)], "19 TW": [("break_even_cost", {"bloc": "TW"}, -0.1)],
+    "20": [("gross_profit", {}, 0.1), ("challenger_payoff", {}, -0.1)],
+    "21a": [("mix", {"strategy": "client"}, 0.1)], "21b": [("fee", {}, 0.1)],
+    "22": [("mix", SOV | TW2, -0.1)], "23": [("deployment", {}, -0.1)], "24": [("mean_lag", {}, 0.1)],
+    "25": [("welfare", {}, -0.1)],
+}  # fmt: skip
+FAIL = {  # where the opposite is no failure: half of it, or one half of the claim
+    "2": [("mix", SOV | TW2, 0.05)], "3": [("knowledge", {"bloc": "CN"}, -0.1)], "5b": [("challenger_payoff", TW2, -0.1)],
+    "18": [("knowledge", {}, -0.1)], "20": [("gross_profit", {}, 0.1)],
+}  # fmt: skip
+
+
+def changed(ds, changes, sign=1.0):
+    ds = ds.copy(deep=True)
+    for name, where, amount in changes:
+        if name in ds.coords or not where:
+            ds[name] = ds[name] + sign * amount
+        else:
+            ds[name].loc[where] += sign * amount
+    return ds
+
+
+def test_every_claim_is_covered():
+    assert {claim.number for claim in CLAIMS} == set(range(1, 26))
+    assert list(HOLD) == list(BY_NAME)
+    assert all(set(claim.counterfactuals) <= set(COUNTERFACTUALS) for claim in CLAIMS)
+
+
+@pytest.mark.parametrize("name", HOLD)
+def test_a_claim_can_hold_and_fail(name):
+    before, claim = made_up(), BY_NAME[name]
+    assert judge(claim, before, changed(before, HOLD[name]))[0] == HOLDS
+    fails = changed(before, FAIL[name]) if name in FAIL else changed(before, HOLD[name], -1)
+    assert judge(claim, before, fails)[0] == FAILS
+    if name not in ("7", "17a"):
+        assert judge(claim, before, before)[0] == FAILS  # nothing changed
+
+
+def test_undecided_and_silent():
+    before, claim = made_up(), BY_NAME["25"]
+    lower, higher = changed(before, [("welfare", {}, -1)]), changed(before, [("welfare", {}, 1)])
+    several = xr.concat([lower, higher], "start", data_vars="all")
+    assert judge(claim, before, several)[0] == UNDECIDED
+    assert judge(claim, before, several.assign(certified=("start", [True, False])))[0] == HOLDS
+    assert judge(claim, before, several.assign(certified=("start", [False, True])))[0] == FAILS
+    assert judge(claim, before, several.assign(certified=("start", [False, False])))[0] == UNDECIDED
+    agree = xr.concat([lower, changed(lower, [("welfare", {}, -2)])], "start", data_vars="all")
+    verdict, effect = judge(claim, before, agree)
+    assert (verdict, effect) == (HOLDS, 1.0)
+    nowhere = before.assign(break_even_cost=before.break_even_cost * np.nan)
+    assert judge(BY_NAME["19 TW"], before, nowhere)[0] == SILENT
+
+
+@pytest.mark.parametrize(
+    ("values", "shape"),
+    [
+        ([0, 0, 0, 0], "flat"), ([0, 1, 1, 2], "rising"), ([0, -1, -2, -3], "falling"), ([0, 2, 3, 1], "single_peaked"),
+        ([0, -2, 0, 1], "single_troughed"), ([0, 1, 0, 1], "other"), ([0, 1, np.nan, 1], ""),
+    ],
+)  # fmt: skip
+def test_shapes(values, shape):
+    dims = ("draw", "common_restriction")
+    effect = xr.DataArray([np.array(values, float)], dims=dims)
+    assert shapes(effect, effect.notnull()).tolist() == [shape]
+    assert shapes(effect, xr.zeros_like(effect, bool)).tolist() == [""]
+
+
+def test_wilson():
+    """Newcombe 1998, Statistics in Medicine 17: 81 of 263, 15 of 148, 0 of 20."""
+    low, high = wilson([81, 15, 0], [263, 148, 20])
+    assert_allclose(low, [0.2553, 0.0624, 0.0], atol=5e-5)
+    assert_allclose(high, [0.3662, 0.1605, 0.1611], atol=5e-5)
+    assert np.isnan(wilson(0, 0)).all()
+
+
+# ---- worlds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return placed(sobol_uniform(NUM, 4, len(PRIOR)))
+
+
+@pytest.fixture(scope="module")
+def columns(drawn):
+    games = worlds.stacked(drawn)
+    found = worlds.stages(games)
+    found |= worlds.equilibria(games, found)
+    return worlds.probed(games, found)
+
+
+@pytest.fixture(scope="module")
+def judged(columns):
+    return verdicts(columns)
+
+
+def test_the_columns_are_what_outcomes_says(columns, drawn):
+    for i in (3, 5):
+        game = RestrictionGame(**{name: values[i] for name, values in drawn.items()})
+        alone, here = outcomes(game, columns["concerted"].restriction[i].values), columns["concerted"].isel(draw=i)
+        for name in VARIABLES:
+            if name not in ("stage_residual", "stage_converged", "effort_regret"):
+                assert_allclose(here[name], alone[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_equilibria_are_certified_and_optimal(columns):
+    nash, concerted, curve = (columns[name] for name in ("nash", "concerted", "curve"))
+    assert nash.certified.mean() > 0.8
+    profit = concerted.incumbent_payoff.sum("incumbent")
+    best = curve.incumbent_payoff.sum("incumbent").max("common_restriction")
+    assert (profit >= best - 1e-6 * abs(best))[concerted.certified].all()
+    assert (nash.max_regret.where(nash.certified, 0) < 1e-2).all()
+
+
+def test_shares_of_use_are_consistent(columns):
+    ds = columns["curve"]
+    used = ds.region_share.sum("bloc")
+    assert ((used > 0) & (used < 1)).all()
+    own = np.stack([ds.region_share.sel(bloc=b, region=b) for b in ds.bloc.values], -1)
+    assert_allclose(own, ds.home_sourced.transpose("draw", "common_restriction", "convention", "bloc"), rtol=1e-12)
+    assert ((ds.vertical_revenue > 0) & (ds.vertical_revenue < 1)).all()
+
+
+def test_force_multiplier_is_the_derivative(columns, drawn):
+    from games.restriction.knowledge import mean_lag
+
+    ds, i = columns["nash"].isel(start=0), 2
+    own = ds.knowledge.values[i][[1, 1, 2, 2]]
+
+    def lag(pool, z0, phi, x):
+        return mean_lag(z0, phi * pool, x, ds.frontier_speed.values[i], ds.horizon.values[i])[0]
+
+    args = (own, ds.starting_lag.values[i], ds.absorption.values[i], ds.effort.values[i])
+    slope = [jax.grad(lag)(*(float(a[j]) for a in args)) for j in range(4)]
+    assert_allclose(ds.force_multiplier[i], -np.array(slope), rtol=1e-6)
+
+
+def test_signs_that_the_model_fixes(columns, judged):
+    """Where the restriction rises: Λ falls, the open lag rises at a given frontier; rivals never both hold."""
+    given = columns["curve"].frontier_speed.sel(common_restriction=1) == 1
+    assert given.any()
+    v = judged.verdict
+    decided = (v.sel(claim="3") != UNDECIDED) & judged.moved
+    assert (v.sel(claim="3").where(decided, HOLDS) == HOLDS).all()
+    assert (v.sel(claim="15a").where(decided & given, HOLDS) == HOLDS).all()
+    still = ~judged.moved & (v.sel(claim="25") != UNDECIDED)
+    assert (v.sel(claim="2").where(still, FAILS) == FAILS).all()
+    assert not ((v.sel(claim="4b") == HOLDS) & (v.sel(claim="6a") == HOLDS)).any()
+    assert not ((v.sel(claim="5b") == HOLDS) & (v.sel(claim="5a") == FAILS)).any()
+
+
+def curves_of(drawn, **changes):
+    """The shapes along a common r when some parameters are the same in every draw."""
+    own = drawn | {name: np.broadcast_to(np.asarray(v, float), (NUM, *np.shape(v))) for name, v in changes.items()}
+    found = worlds.stages(worlds.stacked(own))
+    judged = verdicts(found | {"nash": found["open"]})
+    return judged.curve.to_series().unstack("claim")
+
+
+def test_without_a_channel_nothing_moves(drawn):
+    """Knowledge from outside, no harm, distrust or degradation, queries for nothing: only enforcement is lost."""
+    silent = dict.fromkeys(("user_harm", "distrust", "client_degradation", "query_price"), 0.0)
+    found = curves_of(drawn, outside_knowledge=[1.0] * 3, **silent)
+    for name in ("2", "3", "4a CN", "4b", "5a", "8", "9a", "10b", "11a", "12b", "14a", "15a", "21a", "23", "24"):
+        assert (found[name] == "flat").all(), name
+    assert (found["25"] == "rising").all()
+
+
+def test_own_models_fall_behind_where_effort_cannot_answer(drawn):
+    """∂z̄/∂Λ < 0 at given x and γ: with x̄ = 0 the lag rises with r in a bloc that the restriction bites, and in no other."""
+    found = curves_of(drawn, effort_bound=0.0, appropriability=0.0, bite=[1.0, 0.6, 0.0], rho=2.0)
+    assert (found["4a CN"] == "rising").all()
+    assert (found["4a TW"] == "flat").all()
+    assert (found["3"] == "flat").all()
+    assert (found["11a"] == "flat").all()
+
+
+def test_shares_do_not_depend_on_the_order_of_draws(judged):
+    order = np.random.default_rng(0).permutation(NUM)
+    xr.testing.assert_equal(shares(judged), shares(judged.isel(draw=order)))
+
+
+def test_shares(judged):
+    ds = shares(judged)
+    v = judged.verdict.sel(claim="25", counterfactual="open_to_concerted").values
+    one = ds.sel(claim="25", counterfactual="open_to_concerted")
+    assert one.share_holding == (v == HOLDS).sum() / one.num_decided
+    assert one.share_low <= one.share_holding <= one.share_high
+    assert_allclose(ds.share_shape.sel(claim="25").sum(), 1)
+    assert ds.share_holding.sel(claim="1a").notnull().values.tolist() == [False, False, True]
+    assert list(ds["shape"].values) == list(SHAPES)
+
+
+def test_peak_and_crossing():
+    x = np.linspace(0, 1, 6)
+    assert_allclose(worlds.peak(x, np.stack([-((x - 0.33) ** 2), x, -x, x * np.nan])), [0.33, 1, 0, np.nan])
+    assert_allclose(worlds.crossing(x, np.stack([1 - x, x, 0.2 + 0 * x]), 0.45), [0.55, np.nan, np.nan])
+
+
+def test_choices_that_cannot_be_solved_together(drawn):
+    with pytest.raises(ValueError, match=r"mode = 'exact'.*'fast'"):
+        worlds.stacked(drawn, mode="exact")
+
+
+# ---- what decides it ---------------------------------------------------------------------------------------------------
+
+
+def test_a_planted_rule_is_found():
+    values = np.random.default_rng(0).random((400, 5))
+    verdict = np.where((values[:, 1] <= 0.4) & (values[:, 3] > 0.2), HOLDS, FAILS)
+    words, accuracy, baseline = deciders.rule(values, verdict, list("abcde"))
+    assert re.fullmatch(r"holds when b ≤ 0\.(3[5-9]|4\d?) and d > 0\.(1[5-9]|2\d?)", words), words
+    assert accuracy > 0.95 > baseline
+    words = deciders.rule(values, np.where(values[:, 2] > 0.5, FAILS, HOLDS), list("abcde"))[0]
+    assert words.count("and") == 0
+    assert deciders.rule(values, np.full(400, HOLDS), list("abcde"))[0] == ""
+    assert deciders.rule(values, np.full(400, UNDECIDED), list("abcde"))[0] == ""
+
+
+def test_sobol_indices_of_a_known_verdict():
+    """It turns on the first parameter alone: S1 = ST = 1 there, 0 elsewhere; undecided and constant verdicts have none."""
+
+    def evaluate(u):
+        one = np.where(u[:, 0] > 0.5, HOLDS, FAILS)
+        return np.stack([one, np.full(len(u), HOLDS), np.full(len(u), SILENT)], 1)
+
+    found = deciders.sobol_indices(evaluate, PRIOR[:4], 512, seed=0)
+    assert_allclose(found["sobol_first"][0], [1, 0, 0, 0], atol=0.1)
+    assert_allclose(found["sobol_total"][0], [1, 0, 0, 0], atol=0.1)
+    assert np.isnan(found["sobol_total"][1:]).all()
+    with pytest.raises(ValueError, match="sensitivity = 3"):
+        deciders.sobol_indices(evaluate, PRIOR[:4], 3, seed=0)
+
+
+# ---- priors ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_prior_from_a_file(tmp_path):
+    file = tmp_path / "p.toml"
+    file.write_text(
+        'title = "Short"\n[base]\ndemand = "nested"\nrho = inf\n[ranges]\nsigma = {low=0.2, high=0.8, log=true}\n'
+        'effort_cost.CN = {low=10, high=20}\neffort_cost.TW = {low=2, high=2, times="CN"}\n'
+    )
+    made = read_prior(file)
+    drawn = made.worlds(np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 1.0]]))
+    assert made.title == "Short"
+    assert made.choices == {"demand": "nested"}
+    assert_allclose(drawn["sigma"], [0.4, 0.2])
+    assert_allclose(drawn["effort_cost"], [[15, 15, 30, 30], [20, 20, 40, 40]])
+    assert np.isinf(drawn["rho"]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[ranges]\nsigma = {low=1, high=0}", "ranges.sigma"), ("[ranges]\nroh = {low=1, high=2}", "ranges.roh"),
+        ("[ranges]\nsigma = {low=-1, high=2}", "sigma = -1"), ("[base]\nroh = 2", "roh is no parameter"),
+        ('[ranges]\nsigma.X = {low=1, high=2, times="Y"}', "multiplies 'Y'"), ("[rangs]\n", "rangs is unknown"),
+        ("[ranges]\nsigma = {low=1, hihg=2}", "hihg"), ('[base]\ncalibration = "1925"', "1925"),
+    ],
+)  # fmt: skip
+def test_bad_priors_are_refused_in_one_line(tmp_path, capsys, text, words):
+    file = tmp_path / "p.toml"
+    file.write_text(text)
+    assert main(["claims", "--draws", "2", "--prior", str(file)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert words in message, message
+    assert "p.toml" in message, message
+
+
+def test_the_band_lies_around_its_base():
+    made = prior({"calibration": "2025"})
+    near = band(made, 0.1)
+    drawn = near.worlds(np.linspace(0, 1, 5)[:, None].repeat(len(near.ranges), 1))
+    for row in near.ranges:
+        base, values = np.asarray(getattr(made.base, row.parameter), float), drawn[row.parameter]
+        assert (np.abs(values - base) <= 0.1 * np.abs(base) + 0.1 * (base == 0) + 1e-12).all(), row
+    assert drawn["bite"].max() <= 1
+
+
+def test_sobol_points_are_nested_and_even():
+    u = sobol_uniform(64, 1, 36)
+    assert_array_equal(sobol_uniform(20, 1, 36), u[:20])
+    assert (np.sort((u * 64).astype(int), axis=0) == np.arange(64)[:, None]).all()
+    with pytest.raises(ValueError, match="num = 0"):
+        sobol_uniform(0, 1, 36)
+
+
+# ---- the whole ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def solved(monkeypatch, columns):
+    """Worlds already solved, whatever is asked."""
+    monkeypatch.setattr(worlds, "stages", lambda games: columns)
+    monkeypatch.setattr(worlds, "equilibria", lambda games, found: found)
+    monkeypatch.setattr(worlds, "probed", lambda games, found: found)
+
+
+@pytest.mark.usefixtures("solved")
+def test_the_dataset():
+    ds = claims(NUM, seed=3)
+    assert ds.sizes["claim"] == len(CLAIMS)
+    assert list(ds.counterfactual.values) == list(COUNTERFACTUALS)
+    assert ds.value.dims == ("draw", "parameter")
+    assert (ds.value.sel(parameter="sigma") <= 1).all()
+    assert {"share_low", "share_high", "share_undecided", "rule_accuracy", "median_effect"} <= set(ds.data_vars)
+    assert ds.attrs["seed"] == 3
+
+
+@pytest.mark.usefixtures("solved")
+def test_the_command_writes_a_report_that_needs_no_network(tmp_path, capsys):
+    assert main(["claims", "--draws", str(NUM), "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert all(claim.text.split(",")[0][:20] in printed for claim in CLAIMS)
+    page = (tmp_path / "claims.html").read_text()
+    assert not re.search(r"https?://", page)
+    assert page.count('src="data:image/svg+xml;base64,') == 2
+    assert all(f"<h3>{claim.name}. " in page for claim in CLAIMS)
+    for text in (page, (tmp_path / "claims.md").read_text(), (tmp_path / "claims.tex").read_text()):
+        assert "nan" not in re.sub(r"base64,[^\"]*", "", text)
+    assert (tmp_path / "claims.tex").read_text().isascii() or "→" not in (tmp_path / "claims.tex").read_text()
+    with xr.open_dataset(tmp_path / "claims.nc", engine="h5netcdf") as ds:
+        assert ds.verdict.dims == ("draw", "claim", "counterfactual")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".html", ".md", ".tex", ".nc", ".pdf", ".svg"}
+
+
+def test_what_a_report_says_of_a_share():
+    one = xr.Dataset({"share_holding": 0.8, "share_low": 0.6, "share_high": 0.9})
+    assert report.share(one) == "80 % (60–90)"
+    assert report.reading(one) == "holds in most draws"
+    assert report.reading(1 - one.rename(share_low="share_high", share_high="share_low")) == "fails in most draws"
+    assert "about half" in report.reading(one.assign(share_low=0.4))
+    assert report.reading(one * np.nan) == "not judged"
