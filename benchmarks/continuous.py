@@ -99,7 +99,7 @@ CASES = {
         lambda g, x: logit_shares(g, x) * (1 - (x - g.c) * (1 - logit_shares(g, x)) / g.mu),
     ),
     "linear-quadratic, 5 players, active bounds": Case(
-        lambda v, Q: LinearQuadratic(v, Q),
+        lambda v, Q: LinearQuadratic(v=v, Q=Q),
         draw_linear_quadratic,
         lambda g, x, i: x[i] * (g.v[i] - g.Q[i] @ x + g.Q[i, i] * x[i] / 2),
         lambda g, x: g.v - g.Q @ x,
@@ -212,7 +212,7 @@ class Bench:
             fresh = range(FRESH * number % ALONE, FRESH * number % ALONE + FRESH)
             COMPILING.clear()
             self.each("nashopt, a game", lambda i: by_nashopt(nashopt_game(self.games[i]), starts[i]), fresh)
-            bare = self.times["nashopt, a game"][-1] - np.mean(COMPILING)
+            bare = float(self.times["nashopt, a game"][-1] - np.mean(COMPILING))
             self.note("nashopt, but for compiling", bare, self.answers["nashopt, a game"])
             if isinstance(self.games[0], LinearQuadratic):
                 self.each("nashopt, GNEP_LQ", lambda i: nashopt_quadratic(self.games[i]))
@@ -273,7 +273,7 @@ def count_equilibria() -> None:
     from scipy.optimize import root
 
     print(f"\nall equilibria of the entry game at sigma = 0.2 (there are 3), from {STARTS} starts")
-    game = Entry(jnp.asarray(0.2))
+    game = Entry(sigma=jnp.asarray(0.2))
     starts = np.random.default_rng(0).uniform(0.001, 0.999, (STARTS, 2))
 
     def ours():
@@ -295,7 +295,7 @@ def count_equilibria() -> None:
 
 
 def report(name: str, seconds: float, ends: list) -> None:
-    game = Entry(jnp.asarray(0.2))
+    game = Entry(sigma=jnp.asarray(0.2))
     tried, ends = len(ends), [x for x in ends if np.isfinite(x).all() and (x > 0).all() and (x < 1).all()]
     regrets = np.asarray(
         jax.jit(jax.vmap(lambda x: certify_profile(game, split(game, x))[1].max()))(jnp.asarray(np.array(ends)))
