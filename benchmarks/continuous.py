@@ -172,7 +172,7 @@ def by_nashopt(posed, start) -> np.ndarray:
 
 def nashopt_quadratic(game) -> np.ndarray:
     """Its solver of linear-quadratic games, by mixed-integer programming."""
-    from nashopt import GNEP_LQ
+    GNEP_LQ = importlib.import_module("nashopt").GNEP_LQ
 
     g, low, high = numpy_game(game)
     losses = []
