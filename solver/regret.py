@@ -23,9 +23,8 @@ from solver.solution import Certificate
 from solver.spaces import Box, Simplex
 
 NODES = 17  # a panel
-NEAR = 4e-3 * 0.25 ** np.arange(
-    4
-)  # steps to either side, closer than the nodes: an equilibrium may lie at a kink nearby
+# steps to either side, as shares of the set, closer than the nodes: an equilibrium may lie at a kink nearby
+NEAR = 4e-3 * 0.25 ** np.arange(4)
 FINE = 65  # points at which a panel's interpolant is compared
 
 

@@ -13,6 +13,7 @@ one nearest to 1 on the side to which the right side points there.
 import itertools
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -175,13 +176,18 @@ def _exact(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
 
 
 def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
-    def at(gamma, r=restriction, held=mix):
-        m = market(p, r, gamma)
-        return m, solver(p, m, held)
-
-    base = at(jnp.ones(()), jnp.zeros_like(restriction), None)[1].books.return_
-    gamma, settled, (m, stage) = _speed(at, lambda play: play[1].books.return_ / base, p.appropriability)
+    rest = market(p, jnp.zeros_like(restriction), jnp.ones(()))
+    base = solver(p, rest, None).books.return_
+    gamma, settled, (m, stage) = _speed((p, restriction, base, mix), solver=solver)
     return outcome(p, restriction, m, stage, gamma, base, settled)
+
+
+def _at_speed(args, gamma: Array, solver):
+    """The gap of γ, right side minus left, and the market and the stage there."""
+    p, restriction, base, mix = args
+    m = market(p, restriction, gamma)
+    stage = solver(p, m, mix)
+    return p.appropriability * (stage.books.return_ / base - 1) + 1 - gamma, (m, stage)
 
 
 def outcome(p: Parameters, restriction: Array, m: Market, stage: _Stagewise, gamma, base, settled) -> Play:
@@ -223,8 +229,9 @@ def outcome(p: Parameters, restriction: Array, m: Market, stage: _Stagewise, gam
     )
 
 
-def _speed(at, relative_return, appropriability: Array):
-    """The root γ of 1 + ε_γ (relative return - 1) next to 1, whether it was met, and the play there; one trace of it."""
+@eqx.filter_custom_jvp
+def _speed(args, *, solver):
+    """The root γ of 1 + ε_γ (MR(r)/MR(0) - 1) next to 1, whether it was met, and the play there; one trace of it."""
 
     def running(s):
         _, gap, _, last_gap, steps, _ = s
@@ -233,16 +240,31 @@ def _speed(at, relative_return, appropriability: Array):
     def step(s):
         gamma, gap, last, last_gap, steps, _ = s
         new = next_speed(gamma, gap, last, last_gap, steps)
-        play = at(new)
-        new_gap = appropriability * (relative_return(play) - 1) + 1 - new
+        new_gap, play = _at_speed(args, new, solver)
         return new, new_gap, gamma, gap, steps + 1, play
 
-    one = jnp.ones_like(appropriability)
-    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(lambda: at(one)))
+    one = jnp.ones_like(args[0].appropriability)
+    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(lambda: _at_speed(args, one, solver)[1]))
     unknown = jnp.full_like(one, jnp.inf)
     start = (one, unknown, one, unknown, jnp.zeros((), jnp.int32), empty)
     final = jax.lax.while_loop(running, step, start)
     return final[0], speed_met(final[1]), final[-1]
+
+
+@_speed.def_jvp
+def _speed_moves(primals, tangents, *, solver):
+    """dγ = ∂gap/∂θ dθ / -(∂gap/∂γ): the steps of the search say nothing of it where they are few, as at r = 0."""
+    (args,), (d_args,) = primals, tangents
+    gamma, settled, play = _speed(args, solver=solver)
+    _, (d_gap, d_play) = eqx.filter_jvp(lambda a: _at_speed(a, gamma, solver), (args,), (d_args,))
+    along = jnp.ones_like(gamma)
+    _, (slope, play_along) = eqx.filter_jvp(lambda g: _at_speed(args, g, solver), (gamma,), (along,))
+    d_gamma = -d_gap / slope
+    play_along = jax.tree.map(lambda v: v * d_gamma, play_along)  # a tangent of None is one of zero
+    moved = jax.tree.map(
+        lambda d, v: d if v is None else v if d is None else d + v, d_play, play_along, is_leaf=lambda x: x is None
+    )
+    return (gamma, settled, play), (d_gamma, None, moved)
 
 
 def next_speed(gamma, gap, last, last_gap, steps) -> Array:

@@ -20,8 +20,9 @@ from solver.regret import Deviation, compared, first_deviations, second_deviatio
 from solver.solution import Solution
 from solver.solve import concluded
 from solver.spaces import Box
+from solver.sweep.quadratic import first_replies, settle
 
-FEWEST = 16
+FEWEST = 16  # games that are compiled for, at least
 
 
 class Batches:
@@ -105,8 +106,6 @@ def come_in_batches(game: AbstractGame, algorithm: Any) -> bool:
 
 def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: int) -> Solution:
     """Equilibria from ``start`` (game, player): first by quadratic models, then where these fail by the algorithm itself."""
-    from solver.sweep.quadratic import RADIUS, first_replies, settle
-
     everyone, num = np.arange(len(games)), len(games)
     steps, cycle, settled = np.zeros(num, np.int32), np.zeros(num, np.int32), np.full(num, max_steps > 0)
 
@@ -117,8 +116,9 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
 
     x = start
     if max_steps > 0:
-        x, rounds = settle(games, everyone, first_replies(games, everyone, start), RADIUS, float(tolerance))
-        steps += np.minimum(1 + rounds, max_steps)
+        x = first_replies(games, everyone, start)
+        x, rounds = settle(games, everyone, x, float(tolerance), max_steps - 1)
+        steps += 1 + rounds
     solution = conclude(everyone, x)
     left = np.flatnonzero((solution.status != 0) & (max_steps > 0))
     if not left.size:

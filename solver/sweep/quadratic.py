@@ -8,11 +8,15 @@ and the players reply to each other in the model, within a radius, until the mov
 :class:`solver.Box` of one dimension. Where payoffs have kinks this may go astray.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.polynomial import chebyshev
 
 from solver.algorithms.best_response import calm
-from solver.sweep.batches import Batches
+
+if TYPE_CHECKING:
+    from solver.sweep.batches import Batches
 
 NODES, FINE = 9, 129  # of the first replies
 PATIENCE = 12  # rounds
@@ -20,7 +24,7 @@ INNER = 40  # replies in a model
 RADIUS = 0.25  # at first, as a share of a player's set
 
 
-def first_replies(games: Batches, at: np.ndarray, x: np.ndarray) -> np.ndarray:
+def first_replies(games: "Batches", at: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Every player in turn replies to x: the highest of its payoff's Chebyshev interpolant over the whole set."""
     u = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
     fine = np.linspace(-1, 1, FINE)
@@ -36,17 +40,18 @@ def first_replies(games: Batches, at: np.ndarray, x: np.ndarray) -> np.ndarray:
     return x
 
 
-def settle(games: Batches, at: np.ndarray, x: np.ndarray, radius, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def settle(
+    games: "Batches", at: np.ndarray, x: np.ndarray, tolerance: float, max_rounds: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The profiles (game, player) where moves from x in games ``at`` settle, and the rounds taken.
 
-    As for :class:`solver.BestResponse`, they have when their regret, of second order, is far within tolerance. ``radius`` is
-    in shares of the players' sets.
+    As for :class:`solver.BestResponse`, they have when their regret, of second order, is far within tolerance.
     """
     finest = 0.4 * tolerance**0.25  # closer nodes would show the payoffs' noise
     x, rounds = x.copy(), np.zeros(len(at), np.int32)
-    radius = np.broadcast_to(np.asarray(radius, float), x.shape).copy()
+    radius = np.full(x.shape, RADIUS)
     active, last = np.arange(len(at)), np.full(len(at), np.inf)
-    for _ in range(PATIENCE):
+    for _ in range(min(PATIENCE, max_rounds)):
         if not active.size:
             break
         own, low, high = x[active], games.low[at[active]], games.high[at[active]]
@@ -68,7 +73,7 @@ def settle(games: Batches, at: np.ndarray, x: np.ndarray, radius, tolerance: flo
     return x, rounds
 
 
-def _model(games: Batches, at, centre, h) -> tuple[np.ndarray, np.ndarray]:
+def _model(games: "Batches", at, centre, h) -> tuple[np.ndarray, np.ndarray]:
     """g (game, player) and H (game, player, player): derivatives of each player's payoff, by differences of h."""
     n = centre.shape[1]
     unit, own = np.eye(n), np.arange(n)

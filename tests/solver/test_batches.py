@@ -105,3 +105,10 @@ def test_other_algorithms_take_their_own_way():
     ds = sweep(make, {"intercept": [1.3], "kink": [0.0]}, BestResponse(damping=0.5), progress=False)
     assert InBatches.asked == 0
     assert int(ds.status.values.item()) == int(Status.converged)
+
+
+def test_no_more_steps_than_asked_for():
+    InBatches.asked = 0
+    ds = sweep(make, {"intercept": [0.9, 1.3], "kink": [0.0]}, start=1.0, max_steps=1, progress=False)
+    assert (ds.num_steps == 1).all()
+    assert (ds.status == int(Status.max_steps)).all()

@@ -10,7 +10,7 @@ import pytest
 
 from games.restriction import RestrictionGame
 from games.restriction.demand import SOVEREIGN
-from games.restriction.frontier import play_at_mix
+from games.restriction.frontier import fast_play, play_at_mix
 from games.restriction.prior import PRIOR, draw_worlds, world
 from solver import BestResponse, solve
 from tests import direct
@@ -207,3 +207,20 @@ def test_the_prior_is_the_texts():
     assert got == RANGES
     assert {row.parameter: row.zero for row in PRIOR if row.zero} == {"appropriability": 0.5}
     assert {row.parameter: row.times for row in PRIOR if row.times} == {"effort_cost": "CN"}
+
+
+@pytest.mark.parametrize("r", [0.0, 0.3])
+def test_slopes_through_the_frontier(r):
+    """dγ/dr and dΠ/dr against differences, also at r = 0 where γ = 1 takes no search; both modes agree."""
+    p = RestrictionGame(appropriability=0.5).parameters
+
+    @jax.jit
+    def play(t):
+        found = fast_play(p, jnp.full((3, 1), t))
+        return jnp.stack([found.gamma, found.incumbent_payoff[0]])
+
+    h = 1e-4
+    ahead = (-3 * play(r) + 4 * play(r + h) - play(r + 2 * h)) / (2 * h)
+    forward = jax.jacfwd(play)(r)
+    np.testing.assert_allclose(forward, ahead, rtol=1e-6)
+    np.testing.assert_allclose(jax.jacrev(play)(r), forward, rtol=1e-9)
