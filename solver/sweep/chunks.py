@@ -13,8 +13,9 @@ import numpy as np
 from solver.solution import Status
 from solver.sweep.grid import Layout, layout
 from solver.sweep.labels import Schema, dataset, selected
-from solver.sweep.lanes import Problem, solve_points, widest
+from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
+from solver.sweep.schedule import solve_points, widest
 from solver.sweep.store import Store, existing_block
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from solver.solution import Status
-from solver.sweep.lanes import Problem, Row, lanes_for, mesh_of_devices, over_lanes
+from solver.sweep.lanes import Problem, Row, mesh_of_devices, over_lanes
+from solver.sweep.schedule import lanes_for
 
 if TYPE_CHECKING:
     import xarray

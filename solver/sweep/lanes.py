@@ -1,7 +1,7 @@
-"""Many points at once: blocks of steps under ``jit(vmap)``, from which lanes that have ended leave.
+"""What a lane of a sweep, one point with one start, goes through under ``jit(vmap)``: begin, blocks of steps, end.
 
-A lane is one point with one start. What is compiled is compiled once per number of lanes (the devices' number times a
-power of two), and kept for later calls with the same functions: numbers are arguments, never constants.
+What is compiled is compiled once per number of lanes and kept for later calls with the same functions: numbers are
+arguments, never constants.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,10 +18,9 @@ from solver.algorithms.best_response import _bounds
 from solver.game import AbstractGame, Profile, pad
 from solver.regret import Deviation
 from solver.solution import Solution
-from solver.solve import advance, concluded, finish, starting_profile
-from solver.sweep.batches import Batches, solve_in_batches
+from solver.solve import concluded, finish, starting_profile
 
-FEWEST = 8  # lanes of a device: fewer would save less than their compilation costs
+ABREAST = "lanes of a device"
 
 
 class Problem(eqx.Module):
@@ -53,10 +52,22 @@ class Problem(eqx.Module):
         state = self.algorithm.init(game, profile, self.tolerance)
         return state, self.ended(state)
 
-    def block(self, values, which, state, steps):
+    def block(self, values, which, state, real, left):
+        """Steps until no more than ``left`` of the device's lanes still run; those that are padding do not count."""
         del which
-        limit = jnp.minimum(state.num_steps + steps, self.max_steps)
-        state = advance(self.game(values), self.algorithm, state, self.tolerance, limit)
+        game = self.game(values)
+
+        def running(s):
+            return real & ~self.ended(s)
+
+        def many(s):
+            return jax.lax.psum(running(s), ABREAST) > left
+
+        def step(s):
+            new = self.algorithm.step(game, s, self.tolerance)
+            return jax.tree.map(lambda a, b: jnp.where(running(s), a, b), new, s)
+
+        state = jax.lax.while_loop(many, step, state)
         return state, self.ended(state)
 
     def ended(self, state) -> Array:
@@ -128,7 +139,7 @@ def over_lanes(method: str, problem: Problem, mesh: Mesh | None, lanes, *shared)
 
     def local(arrays, lanes, shared):
         own = eqx.combine(arrays, static)
-        return jax.vmap(lambda lane: getattr(own, method)(*lane, *shared))(lanes)
+        return jax.vmap(lambda lane: getattr(own, method)(*lane, *shared), axis_name=ABREAST)(lanes)
 
     if mesh is None:
         return local(arrays, lanes, shared)
@@ -143,77 +154,3 @@ def mesh_of_devices() -> Mesh | None:
     """All devices of this process in a row, or None if it has one."""
     devices = jax.local_devices()
     return Mesh(np.array(devices), ("lane",)) if len(devices) > 1 else None
-
-
-def solve_points(
-    problem: Problem, points: tuple[np.ndarray, ...], width: int, fewest: int = FEWEST
-) -> dict[str, np.ndarray]:
-    """The tables at some points, each array (starts, points, ...), solved ``width`` lanes at a time.
-
-    Lanes that have ended make room for others. At the end, when there are no others, what is left is padded to ever
-    smaller powers of two, down to ``fewest`` on a device.
-    """
-    mesh, num, starts = mesh_of_devices(), len(points[0]), problem.num_starts
-    lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
-    total = num * starts
-
-    def run(method, at, *rest, shared=()):
-        here = jax.tree.map(lambda v: jnp.asarray(v[at]), (*lanes, *rest))
-        return over_lanes(method, problem, mesh, here, *shared)
-
-    def tiles():
-        for first in range(0, total, width):
-            here = np.arange(first, min(first + width, total))
-            yield here, _filled(here, lanes_for(len(here), width, mesh, fewest))
-
-    def rows(method, states):
-        found = _joined([_cut(run(method, at, states), len(here)) for here, at in tiles()])
-        return {name: x.reshape(starts, num, *x.shape[1:]) for name, x in found.values.items()}
-
-    if problem.in_batches:
-        games, tables = _joined([_cut(run("opening", at), len(here)) for here, at in tiles()])
-        solution = solve_in_batches(Batches(games), tables[:, :, 0], problem.tolerance, int(problem.max_steps))
-        return rows("report", solution)
-
-    states, ended = _joined([_cut(run("begin", at), len(here)) for here, at in tiles()])
-    waiting, at, turn = list(np.flatnonzero(~ended)[::-1]), np.arange(0), 0
-    active = np.arange(0)
-    while len(active) or waiting:
-        if len(active) < width and waiting:
-            room = min(width - len(active), len(waiting))
-            active, turn = np.append(active, [waiting.pop() for _ in range(room)]), 0
-        at = _filled(active, lanes_for(len(active), width, mesh, fewest))
-        steps = jnp.asarray(2 << max(turn - 1, 0))  # 2, 2, 4, 8, ...: a lane is idle for no longer than it ran
-        state, stopped = run("block", at, states, shared=(steps,))
-        _scatter(states, active, state)
-        active, turn = active[~np.asarray(stopped)[: len(active)]], turn + 1
-    return rows("end", states)
-
-
-def lanes_for(count: int, width: int, mesh: Mesh | None, fewest: int = FEWEST) -> int:
-    """Lanes compiled for: the devices' number times a power of two, from ``fewest`` to ``width`` in all."""
-    devices = 1 if mesh is None else mesh.size
-    return min(width, devices * max(fewest, 1 << (-(-count // devices) - 1).bit_length()))
-
-
-def widest(lanes: int) -> int:
-    """The most lanes at a time that a chunk of so many fills, in the sizes of :func:`lanes_for`."""
-    devices = jax.local_device_count()
-    return devices * max(FEWEST, 1 << (max(1, lanes // devices)).bit_length() >> 1)
-
-
-def _filled(at: np.ndarray, size: int) -> np.ndarray:
-    return np.concatenate([at, np.repeat(at[:1], size - len(at))])
-
-
-def _cut(tree, count: int):
-    return jax.tree.map(lambda x: np.asarray(x)[:count], tree)
-
-
-def _joined(trees):
-    return jax.tree.map(lambda *xs: np.concatenate(xs), *trees)
-
-
-def _scatter(states, at: np.ndarray, new) -> None:
-    for old, now in zip(jax.tree.leaves(states), jax.tree.leaves(new), strict=True):
-        old[at] = np.asarray(now)[: len(at)]

@@ -18,10 +18,11 @@ from solver.sweep.batches import come_in_batches
 from solver.sweep.chunks import Plan
 from solver.sweep.grid import checked_grid
 from solver.sweep.labels import affordable, schema, shapes_of
-from solver.sweep.lanes import FEWEST, Problem, widest
+from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
 from solver.sweep.provenance import attributes, identity
 from solver.sweep.refine import coarse_steps, num_coarse
+from solver.sweep.schedule import FEWEST, widest
 from solver.sweep.store import finished
 
 if TYPE_CHECKING:
