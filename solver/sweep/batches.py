@@ -20,9 +20,11 @@ from solver.regret import Deviation, compared, first_deviations, second_deviatio
 from solver.solution import Solution
 from solver.solve import concluded
 from solver.spaces import Box
-from solver.sweep.quadratic import first_replies, settle
+from solver.sweep.quadratic import PATIENCE, first_replies, settle
 
 FEWEST = 16  # games that are compiled for, at least
+NEAR = 0.05  # of an end, as a share of a player's set
+ATTEMPTS = 4  # of quadratic models, each from where the certificate of the last one found a better reply
 
 
 class Batches:
@@ -65,6 +67,20 @@ class Batches:
         more = self.deviation_payoffs(at, x, everyone, second[..., 0])
         return self.mapped(_compared, at, np.concatenate([first, second], 2), np.concatenate([seen, more], 2), error)
 
+    def better(self, at: np.ndarray, x: np.ndarray, found: Deviation) -> tuple[np.ndarray, np.ndarray]:
+        """x (game, player) with the deviation that gains most, as a share of its player's range, and how far it goes."""
+        games, gain = np.arange(len(x)), found.gain / np.where(found.payoff_range > 0, found.payoff_range, 1)
+        player, new = np.nan_to_num(gain).argmax(axis=1), x.copy()
+        new[games, player] = np.asarray(found.strategy)[games, player, 0]
+        width = (self.high - self.low)[at, player]
+        return new, (np.abs(new - x)[games, player] / np.where(width > 0, width, 1))[:, None]
+
+    def rounded(self, at: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """x (game, player) with strategies at the ends of their sets that are near them."""
+        low, high = self.low[at], self.high[at]
+        near = NEAR * (high - low)
+        return np.where(x > high - near, high, np.where(x < low + near, low, x))
+
     def mapped(self, function, at: np.ndarray, *args: Any, shared: tuple = ()) -> Any:
         """``function(game, *args, *shared)`` for the games ``at``, filled up to few sizes to compile for."""
         num = len(at)
@@ -105,29 +121,39 @@ def come_in_batches(game: AbstractGame, algorithm: Any) -> bool:
 
 
 def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: int) -> Solution:
-    """Equilibria from ``start`` (game, player): first by quadratic models, then where these fail by the algorithm itself."""
+    """Equilibria from ``start`` (game, player): by quadratic models, and where these fail by the algorithm itself."""
     everyone, num = np.arange(len(games)), len(games)
     steps, cycle, settled = np.zeros(num, np.int32), np.zeros(num, np.int32), np.full(num, max_steps > 0)
 
     def conclude(at, x):
-        profile = tuple(x[:, i, None] for i in range(x.shape[1]))
-        args = (profile, games.certified(at, x), settled[at], steps[at], cycle[at])
-        return games.mapped(_concluded, at, *args, shared=(tolerance,))
+        profile, found = tuple(x[:, i, None] for i in range(x.shape[1])), games.certified(at, x)
+        args = profile, found, settled[at], steps[at], cycle[at]
+        return games.mapped(_concluded, at, *args, shared=(tolerance,)), found
 
-    x = start
-    if max_steps > 0:
-        x = first_replies(games, everyone, start)
-        x, rounds = settle(games, everyone, x, float(tolerance), max_steps - 1)
-        steps += 1 + rounds
-    solution = conclude(everyone, x)
-    left = np.flatnonzero((solution.status != 0) & (max_steps > 0))
-    if not left.size:
-        return solution
-    x, steps[left], cycle[left], settled[left] = replied(games, left, start[left], tolerance, max_steps)
-    again = conclude(left, x)
-    for whole, part in zip(jax.tree.leaves(solution), jax.tree.leaves(again), strict=True):
-        whole[left] = part
-    return solution
+    if max_steps == 0:
+        return conclude(everyone, start)[0]
+    at, x, solution, away = everyone, first_replies(games, everyone, start), None, np.inf
+    for attempt in range(ATTEMPTS if max_steps > ATTEMPTS * PATIENCE else 1):
+        if attempt == 1:  # where payoffs have a kink in a corner, models creep up to it and never arrive
+            x, rounds = games.rounded(at, x), 0
+        else:
+            x, rounds = settle(games, at, x, float(tolerance), max_steps - 1, away)
+        steps[at] += 1 + rounds
+        part, found = conclude(at, x)
+        solution = part if solution is None else _put(solution, at, part)
+        failed = np.flatnonzero(part.status != 0)
+        x, away = (part[failed] for part in games.better(at, x, found))
+        at = at[failed]
+        if not at.size:
+            return solution
+    x, steps[at], cycle[at], settled[at] = replied(games, at, start[at], tolerance, max_steps)
+    return _put(solution, at, conclude(at, x)[0])
+
+
+def _put(whole: Any, at: np.ndarray, part: Any) -> Any:
+    for old, new in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
+        old[at] = new
+    return whole
 
 
 def replied(games: Batches, at: np.ndarray, x: np.ndarray, tolerance, max_steps: int):
@@ -142,8 +168,7 @@ def replied(games: Batches, at: np.ndarray, x: np.ndarray, tolerance, max_steps:
         for player in range(table.shape[1]):
             table[:, player] = _line_maxima(games, at[on], table, player, inner)
         new = games.mapped(_moved, at[on], own, table[:, :, None], shared=(algorithm, *shared))
-        for whole, part in zip(jax.tree.leaves(state), jax.tree.leaves(new), strict=True):
-            whole[on] = part
+        _put(state, on, new)
         ended[on] = games.mapped(_ended, at[on], new, shared=(algorithm, *shared))
     return state.table[:, :, 0], state.num_steps, state.cycle, ended
 
@@ -159,7 +184,6 @@ def _line_maxima(games: Batches, at: np.ndarray, x: np.ndarray, player: int, inn
         deviations = (low[on, None] + width[on, None] * points)[:, None]
         values = games.deviation_payoffs(at[on], x[on], np.array([player]), deviations)[:, 0]
         own = games.mapped(_told, at[on], own, values)
-        for whole, part in zip(jax.tree.leaves(search), jax.tree.leaves(own), strict=True):
-            whole[on] = part
+        _put(search, on, own)
         on = on[games.mapped(_unfinished, at[on], own, inner[on])]
     return low + width * search.candidate

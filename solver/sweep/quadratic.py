@@ -8,7 +8,7 @@ and the players reply to each other in the model, within a radius, until the mov
 :class:`solver.Box` of one dimension. Where payoffs have kinks this may go astray.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from solver.sweep.batches import Batches
 
 NODES, FINE = 9, 129  # of the first replies
-PATIENCE = 12  # rounds
+PATIENCE = 16  # rounds
 INNER = 40  # replies in a model
 RADIUS = 0.25  # at first, as a share of a player's set
+FINEST = 0.001  # differences: closer nodes would show the payoffs' noise
 
 
 def first_replies(games: "Batches", at: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -41,30 +42,33 @@ def first_replies(games: "Batches", at: np.ndarray, x: np.ndarray) -> np.ndarray
 
 
 def settle(
-    games: "Batches", at: np.ndarray, x: np.ndarray, tolerance: float, max_rounds: int
+    games: "Batches", at: np.ndarray, x: np.ndarray, tolerance: float, max_rounds: int, away: Any = RADIUS
 ) -> tuple[np.ndarray, np.ndarray]:
     """The profiles (game, player) where moves from x in games ``at`` settle, and the rounds taken.
 
-    As for :class:`solver.BestResponse`, they have when their regret, of second order, is far within tolerance.
+    As for :class:`solver.BestResponse`, they have when their regret, of second order, is far within tolerance. ``away`` is
+    how far the equilibria may be, as a share of the players' sets.
     """
-    finest = 0.4 * tolerance**0.25  # closer nodes would show the payoffs' noise
     x, rounds = x.copy(), np.zeros(len(at), np.int32)
-    radius = np.full(x.shape, RADIUS)
+    radius, direction = np.clip(np.broadcast_to(away, x.shape), FINEST, RADIUS), np.zeros(x.shape)
     active, last = np.arange(len(at)), np.full(len(at), np.inf)
     for _ in range(min(PATIENCE, max_rounds)):
         if not active.size:
             break
         own, low, high = x[active], games.low[at[active]], games.high[at[active]]
         width = high - low
-        h = np.clip(0.2 * radius[active], finest, 0.05) * width
+        h = np.maximum(0.2 * radius[active], FINEST) * width
         centre = np.clip(own, low + h, high - h)
         slope, bend = _model(games, at[active], centre, h)
         reach = radius[active] * width
         new = _model_replies(own, centre, slope, bend, np.maximum(low, own - reach), np.minimum(high, own + reach))
-        share = np.abs(new - own) / np.where(width > 0, width, 1)
-        move = share.max(axis=1)
-        away = (move >= last)[:, None]
-        radius[active] = np.where(away, radius[active] / 2, np.clip(4 * share, finest, radius[active]))
+        share = (new - own) / np.where(width > 0, width, 1)
+        move = np.abs(share).max(axis=1)
+        turned = direction[active] * share < 0  # a radius grows while it holds a player back, shrinks as that one turns
+        limit = np.minimum(radius[active] * np.where(turned, 1 / 2, 2), RADIUS)
+        least = np.maximum(FINEST, radius[active] / 8)
+        radius[active] = np.clip(4 * np.abs(share), np.minimum(least, limit), limit)
+        direction[active] = np.sign(share)
         going = np.isfinite(move)
         x[active[going]] = new[going]
         rounds[active] += 1
