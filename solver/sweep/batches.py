@@ -133,7 +133,7 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
     if max_steps == 0:
         return conclude(everyone, start)[0]
     at, x, solution, away = everyone, first_replies(games, everyone, start), None, np.inf
-    for attempt in range(ATTEMPTS if max_steps > ATTEMPTS * PATIENCE else 1):
+    for attempt in range(ATTEMPTS):
         if attempt == 1:  # where payoffs have a kink in a corner, models creep up to it and never arrive
             x, rounds = games.rounded(at, x), 0
         else:
@@ -146,6 +146,8 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
         at = at[failed]
         if not at.size:
             return solution
+        if steps[at].max() + PATIENCE >= max_steps:
+            break
     x, steps[at], cycle[at], settled[at] = replied(games, at, start[at], tolerance, max_steps)
     return _put(solution, at, conclude(at, x)[0])
 
