@@ -15,24 +15,24 @@ from games.restriction.frontier import _books, play_at_mix
 from games.restriction.parameters import array_fields
 from games.restriction.prior import batch, draw_worlds, world
 from games.restriction.strategies import accounts, cost_share
-from solver.compilation import jit_once
 
 R = jnp.asarray([[0.3], [0.6], [0.1]])
 DRAWS = draw_worlds(200, seed=7)
+market, books = eqx.filter_jit(market), eqx.filter_jit(_books)  # op by op, each operation is compiled
 
 
-@jit_once
+@eqx.filter_jit
 def play(game, restriction):
     return game.followers(tuple(restriction))
 
 
-@jit_once
+@eqx.filter_jit
 def chosen(game, restriction):
     """The mix alone: half of the program, and half of its compilation."""
     return game.followers(tuple(restriction)).mix
 
 
-@jit_once
+@eqx.filter_jit
 def settled(p, restriction):
     return solve_stage(p, market(p, restriction, jnp.ones(())), tolerance=1e-12).value
 
@@ -226,7 +226,7 @@ def alone(worlds, r):
 def test_single_precision_against_double(default):
     with jax.enable_x64(False):
         p, r = RestrictionGame().parameters, jnp.asarray(np.asarray(R), jnp.float32)
-        found = jit_once(lambda p, r: solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-4))(p, r)
+        found = eqx.filter_jit(lambda p, r: solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-4))(p, r)
     assert found.value.mix.dtype == jnp.float32
     assert bool(found.converged)
     np.testing.assert_allclose(found.value.mix, default.mix, atol=2e-4)
@@ -287,10 +287,10 @@ def test_timings():
     observed, simultaneous = RestrictionGame(), RestrictionGame(timing="simultaneous")
     profile, deviated = tuple(R), tuple(R.at[0].set(0.9))
     followed = play(observed, R)
-    held = jit_once(lambda p, r, mix: play_at_mix(p, r, mix, exact=False))(observed.parameters, R, followed.mix)
+    held = eqx.filter_jit(play_at_mix)(observed.parameters, R, followed.mix, exact=False)
     for name in ("effort", "incumbent_payoff", "incumbent_markup", "challenger_share", "payoff"):
         assert_close(getattr(held, name), getattr(followed, name), 1e-6)
-    committed = jit_once(lambda game, at, to: game.committed_payoffs(at, to))
+    committed = eqx.filter_jit(lambda game, at, to: game.committed_payoffs(at, to))
     assert_close(committed(simultaneous, profile, profile), followed.incumbent_payoff, 1e-6)
     gap = committed(simultaneous, profile, deviated) - committed(observed, profile, deviated)
     assert float(jnp.abs(gap).max()) > 1e-3
@@ -317,7 +317,7 @@ def test_return_to_moving_the_frontier(margin):
 
     step = 1e-5
     slopes = (profit(1.0 + step) - profit(1.0 - step)) / (2 * step)
-    got = _books(p, m, s, s.mix).return_
+    got = books(p, m, s, s.mix).return_
     assert float(got) == pytest.approx(float(slopes.sum()), rel=1e-6)
 
 
