@@ -14,6 +14,7 @@ from games.restriction.demand import SOVEREIGN
 from games.restriction.frontier import fast_play, play_at_mix
 from games.restriction.prior import PRIOR, draw_worlds, world
 from solver import BestResponse, solve
+from solver.compilation import jit_once
 from tests import direct
 
 DRAWS = draw_worlds(40, seed=17)
@@ -38,7 +39,7 @@ def bertrand_prices(pyblp, market, firm, value, cost):
     return found.product_data.prices[:, 0]
 
 
-held = eqx.filter_jit(lambda game, r, mix: play_at_mix(game.parameters, r, mix, exact=False))
+held = jit_once(lambda game, r, mix: play_at_mix(game.parameters, r, mix, exact=False))
 
 
 def test_prices_of_realised_markets_are_pyblps(pyblp):

@@ -1,5 +1,7 @@
 """The challengers' stage: corners with known answers, its defining equations, symmetries, batches and derivatives."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,24 +17,25 @@ from games.restriction.frontier import _books, play_at_mix
 from games.restriction.parameters import array_fields
 from games.restriction.prior import batch, draw_worlds, world
 from games.restriction.strategies import accounts, cost_share
+from solver.compilation import jit_once
 
 R = jnp.asarray([[0.3], [0.6], [0.1]])
 DRAWS = draw_worlds(200, seed=7)
-market, books = eqx.filter_jit(market), eqx.filter_jit(_books)  # op by op, each operation is compiled
+market, books = jit_once(market), jit_once(_books)  # op by op, each operation is compiled
 
 
-@eqx.filter_jit
+@jit_once
 def play(game, restriction):
     return game.followers(tuple(restriction))
 
 
-@eqx.filter_jit
+@jit_once
 def chosen(game, restriction):
     """The mix alone: half of the program, and half of its compilation."""
     return game.followers(tuple(restriction)).mix
 
 
-@eqx.filter_jit
+@jit_once
 def settled(p, restriction):
     return solve_stage(p, market(p, restriction, jnp.ones(())), tolerance=1e-12).value
 
@@ -226,7 +229,7 @@ def alone(worlds, r):
 def test_single_precision_against_double(default):
     with jax.enable_x64(False):
         p, r = RestrictionGame().parameters, jnp.asarray(np.asarray(R), jnp.float32)
-        found = eqx.filter_jit(lambda p, r: solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-4))(p, r)
+        found = jit_once(lambda p, r: solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-4))(p, r)
     assert found.value.mix.dtype == jnp.float32
     assert bool(found.converged)
     np.testing.assert_allclose(found.value.mix, default.mix, atol=2e-4)
@@ -287,10 +290,10 @@ def test_timings():
     observed, simultaneous = RestrictionGame(), RestrictionGame(timing="simultaneous")
     profile, deviated = tuple(R), tuple(R.at[0].set(0.9))
     followed = play(observed, R)
-    held = eqx.filter_jit(play_at_mix)(observed.parameters, R, followed.mix, exact=False)
+    held = jit_once(partial(play_at_mix, exact=False))(observed.parameters, R, followed.mix)
     for name in ("effort", "incumbent_payoff", "incumbent_markup", "challenger_share", "payoff"):
         assert_close(getattr(held, name), getattr(followed, name), 1e-6)
-    committed = eqx.filter_jit(lambda game, at, to: game.committed_payoffs(at, to))
+    committed = jit_once(lambda game, at, to: game.committed_payoffs(at, to))
     assert_close(committed(simultaneous, profile, profile), followed.incumbent_payoff, 1e-6)
     gap = committed(simultaneous, profile, deviated) - committed(observed, profile, deviated)
     assert float(jnp.abs(gap).max()) > 1e-3
