@@ -82,7 +82,7 @@ def test_type_aggregation_of_multi_product_firms(pyblp):
 GRID = np.linspace(0, 1, 41)
 
 
-@eqx.filter_jit
+@jit_once
 def duopoly_payoffs(game, r):
     return jax.vmap(lambda at: game.payoffs((at[:1], at[1:])))(r)
 
