@@ -227,7 +227,7 @@ def test_slopes_through_the_frontier(r):
     along = (jnp.ones((3, 1)), jax.tree.map(jnp.zeros_like, still))
 
     def play(t):
-        (gamma, _, payoffs), (gamma_slope, _, slopes) = whole(game, jnp.full((3, 1), t), still, along)
+        (gamma, _, payoffs), (gamma_slope, _, slopes) = whole(game, jnp.full((3, 1), t, float), still, along)
         return np.array([gamma, payoffs[0]]), np.array([gamma_slope, slopes[0]])
 
     h = 1e-4
