@@ -37,6 +37,11 @@ class Matching(Quantities):
         return self.intercept * jnp.stack([-((q[0] - q[1]) ** 2), (q[0] - q[1]) ** 2])
 
 
+@jax.jit
+def payoffs_of(games, profiles):
+    return jax.vmap(lambda game, profile: game.payoffs(tuple(profile)))(games, profiles)
+
+
 class InBatches:
     asked = 0
 
@@ -46,8 +51,9 @@ class InBatches:
     def __call__(self, which, profiles):
         InBatches.asked += len(which)
         assert len(np.unique(np.concatenate([which[:, None], profiles[:, :, 0]], 1), axis=0)) == len(which)
-        games = jax.tree.map(lambda leaf: leaf[which], self.games)
-        return np.asarray(jax.vmap(lambda game, profile: game.payoffs(tuple(profile)))(games, jnp.asarray(profiles)))
+        fill = np.resize(np.arange(len(which)), 1 << (len(which) - 1).bit_length())  # few sizes to compile for
+        games = jax.tree.map(lambda leaf: np.asarray(leaf)[which[fill]], self.games)
+        return np.asarray(payoffs_of(games, profiles[fill]))[: len(which)]
 
 
 def make(intercept, kink):

@@ -1,6 +1,5 @@
 """The fourth strategy, exit: no sales, no profit, and an outside option to the licence."""
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,13 +8,14 @@ from scipy.special import logsumexp, softmax
 from games.restriction import RestrictionGame, outcomes
 from games.restriction.demand import market
 from games.restriction.frontier import _exact, _fast
+from solver.compilation import jit_once
 
 R = jnp.asarray([[0.3], [0.6], [0.1]])
 POOR = {"niche_client": -3.0, "niche_applied": -3.0, "base_value": 0.5}  # what makes a challenger's products unwanted
 
 
-@eqx.filter_jit
-def staged(p, mix=None, *, exact=False):
+@jit_once
+def staged(p, mix=None, exact=False):
     return (_exact if exact else _fast)(p, market(p, R, jnp.ones(())), mix)
 
 
@@ -63,8 +63,8 @@ TWO = {"challenger_bloc": ("CN", "TW"), "consortium": ()}
 def test_who_never_exits_might_as_well_not_be_able_to(exact):
     """At the same mixes without exit, prices, effort and sales are those of the game of three; only the fee falls."""
     mix = jnp.asarray([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]])
-    three = staged(RestrictionGame(**TWO).parameters, mix, exact=exact)
-    four = staged(RestrictionGame(exit=True, **TWO).parameters, jnp.pad(mix, ((0, 0), (0, 1))), exact=exact)
+    three = staged(RestrictionGame(**TWO).parameters, mix, exact)
+    four = staged(RestrictionGame(exit=True, **TWO).parameters, jnp.pad(mix, ((0, 0), (0, 1))), exact)
     for name in ("effort", "incumbent_share", "incumbent_markup", "fringe_share", "log_aggregate", "profit", "return_"):
         np.testing.assert_allclose(getattr(four.books, name), getattr(three.books, name), rtol=1e-8)
     np.testing.assert_allclose(four.books.challenger_share[:, :3], three.books.challenger_share, rtol=1e-8)
@@ -75,9 +75,9 @@ def test_who_never_exits_might_as_well_not_be_able_to(exact):
 def test_an_exit_thins_the_market():
     """In a realised market an exit is a missing firm: everyone else sells what it would among J - 1."""
     p = RestrictionGame(exit=True, **TWO).parameters
-    left = staged(p, jnp.asarray([[0, 0, 0, 1.0], [0, 1.0, 0, 0]]), exact=True).books
+    left = staged(p, jnp.asarray([[0, 0, 0, 1.0], [0, 1.0, 0, 0]]), True).books
     alone = RestrictionGame(challenger_bloc=("TW",), consortium=()).parameters
-    alone = staged(alone, jnp.asarray([[0, 1.0, 0]]), exact=True).books
+    alone = staged(alone, jnp.asarray([[0, 1.0, 0]]), True).books
     np.testing.assert_allclose(left.incumbent_share, alone.incumbent_share, rtol=1e-8)
     np.testing.assert_allclose(left.profit, alone.profit, rtol=1e-8)
     np.testing.assert_allclose(left.challenger_share[1, 1], alone.challenger_share[0, 1], rtol=1e-8)
@@ -86,7 +86,7 @@ def test_an_exit_thins_the_market():
 def test_one_challenger_fast_is_near_exact():
     world = {"challenger_bloc": ("TW",), "consortium": (), "programme_cost": 8.0, "applied_programme_cost": 3.0} | POOR
     p = RestrictionGame(exit=True, **world).parameters
-    fast, exact = staged(p).mix, staged(p, exact=True).mix
+    fast, exact = staged(p).mix, staged(p, None, True).mix
     assert np.abs(fast - exact).max() < 0.02
     assert 0.05 < float(fast[0, 3]) < 0.9
 

@@ -1,6 +1,7 @@
 """The game against methods that share nothing with it: PyBLP's prices, a grid of restrictions, differences, the text."""
 
 import warnings
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -13,6 +14,7 @@ from games.restriction.demand import SOVEREIGN
 from games.restriction.frontier import fast_play, play_at_mix
 from games.restriction.prior import PRIOR, draw_worlds, world
 from solver import BestResponse, solve
+from solver.compilation import jit_once
 from tests import direct
 
 DRAWS = draw_worlds(40, seed=17)
@@ -37,7 +39,7 @@ def bertrand_prices(pyblp, market, firm, value, cost):
     return found.product_data.prices[:, 0]
 
 
-held = eqx.filter_jit(lambda game, r, mix: play_at_mix(game.parameters, r, mix, exact=False))
+held = jit_once(lambda game, r, mix: play_at_mix(game.parameters, r, mix, exact=False))
 
 
 def test_prices_of_realised_markets_are_pyblps(pyblp):
@@ -80,7 +82,7 @@ def test_type_aggregation_of_multi_product_firms(pyblp):
 GRID = np.linspace(0, 1, 41)
 
 
-@eqx.filter_jit
+@jit_once
 def duopoly_payoffs(game, r):
     return jax.vmap(lambda at: game.payoffs((at[:1], at[1:])))(r)
 
@@ -209,18 +211,27 @@ def test_the_prior_is_the_texts():
     assert {row.parameter: row.times for row in PRIOR if row.times} == {"effort_cost": "CN"}
 
 
+@jax.jit
+@partial(jax.jacrev, argnums=1)
+def backwards(p, t):
+    """dγ/dr and dΠ_0/dr of a common restriction, in reverse."""
+    found = fast_play(p, jnp.full((3, 1), t))
+    return jnp.stack([found.gamma, found.incumbent_payoff[0]])
+
+
 @pytest.mark.parametrize("r", [0.0, 0.3])
 def test_slopes_through_the_frontier(r):
     """dγ/dr and dΠ/dr against differences, also at r = 0 where γ = 1 takes no search; both modes agree."""
-    p = RestrictionGame(appropriability=0.5).parameters
+    game = RestrictionGame(appropriability=0.5)
+    still = tuple(getattr(game.parameters, name) for name in MOVED)
+    along = (jnp.ones((3, 1)), jax.tree.map(jnp.zeros_like, still))
 
-    @jax.jit
     def play(t):
-        found = fast_play(p, jnp.full((3, 1), t))
-        return jnp.stack([found.gamma, found.incumbent_payoff[0]])
+        (gamma, _, payoffs), (gamma_slope, _, slopes) = whole(game, jnp.full((3, 1), t, float), still, along)
+        return np.array([gamma, payoffs[0]]), np.array([gamma_slope, slopes[0]])
 
     h = 1e-4
-    ahead = (-3 * play(r) + 4 * play(r + h) - play(r + 2 * h)) / (2 * h)
-    forward = jax.jacfwd(play)(r)
+    ahead = (-3 * play(r)[0] + 4 * play(r + h)[0] - play(r + 2 * h)[0]) / (2 * h)
+    forward = play(r)[1]
     np.testing.assert_allclose(forward, ahead, rtol=1e-6)
-    np.testing.assert_allclose(jax.jacrev(play)(r), forward, rtol=1e-9)
+    np.testing.assert_allclose(backwards(game.parameters, r), forward, rtol=1e-9)

@@ -13,24 +13,26 @@ from games.restriction.demand import market, types
 from games.restriction.frontier import _books, _exact, _fast
 from games.restriction.prior import batch, draw_worlds
 from games.restriction.strategies import cost_share
+from solver.compilation import jit_once
 
 R = jnp.asarray([[0.3], [0.6], [0.1]])
 ONE = jnp.ones(())
+market, books = jit_once(market), jit_once(_books)  # op by op, each operation is compiled
 WORLD = {"demand": "nested", "dissimilarity": 0.5, "wholesale_price": 1.8}
 
 
-@eqx.filter_jit
+@jit_once
 def settled(p):
     return solve_stage(p, market(p, R, ONE), tolerance=1e-12)
 
 
-@eqx.filter_jit
+@jit_once
 def held(p, mix):
     return solve_held(p, market(p, R, ONE), mix, tolerance=1e-12)
 
 
-@eqx.filter_jit
-def staged(p, mix=None, *, exact=False):
+@jit_once
+def staged(p, mix=None, exact=False):
     return (_exact if exact else _fast)(p, market(p, R, ONE), mix)
 
 
@@ -50,7 +52,7 @@ def test_no_dissimilarity_is_plain_logit():
     a, b = settled(same).value, settled(plain).value
     compare(a, b, 1e-9)
     m = market(plain, R, ONE)
-    compare(_books(same, m, a, a.mix), _books(plain, m, b, b.mix), 1e-9)
+    compare(books(same, m, a, a.mix), books(plain, m, b, b.mix), 1e-9)
 
 
 # An oracle that shares nothing with the package: a market is a list of products, demand is the textbook formula, and
@@ -208,12 +210,12 @@ def test_one_challenger_fast_is_near_exact():
     """J = 1 as in plain logit, and exact with a second from whom nobody buys."""
     world = {"demand": "nested", "consortium": (), "programme_cost": 3.0}
     alone = RestrictionGame(challenger_bloc=("CN",), **world).parameters
-    fast, exact = staged(alone), staged(alone, exact=True)
+    fast, exact = staged(alone), staged(alone, None, True)
     assert np.abs(fast.mix - exact.mix).max() < 0.02
     assert float(fast.mix.min()) > 0.05
     costs = ("client_cost", "sovereign_cost", "applied_cost")
     dear = {name: [float(getattr(alone, name)[0]), 60.0] for name in costs}
-    both = staged(RestrictionGame(challenger_bloc=("CN", "CN"), **dear, **world).parameters, exact=True)
+    both = staged(RestrictionGame(challenger_bloc=("CN", "CN"), **dear, **world).parameters, None, True)
     np.testing.assert_allclose(both.mix[0], exact.mix[0], atol=1e-8)
     np.testing.assert_allclose(both.books.incumbent_share, exact.books.incumbent_share, rtol=1e-7)
     for one in (fast, exact, both):
@@ -253,7 +255,7 @@ def test_return_to_moving_the_frontier(nested):
 
     step = 1e-5
     slope = (profit(1.0 + step) - profit(1.0 - step)) / (2 * step)
-    assert float(_books(nested, m, s, s.mix).return_) == pytest.approx(float(slope), rel=1e-7)
+    assert float(books(nested, m, s, s.mix).return_) == pytest.approx(float(slope), rel=1e-7)
 
 
 @eqx.filter_jit

@@ -1,5 +1,7 @@
 """The challengers' stage: corners with known answers, its defining equations, symmetries, batches and derivatives."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,24 +17,35 @@ from games.restriction.frontier import _books, play_at_mix
 from games.restriction.parameters import array_fields
 from games.restriction.prior import batch, draw_worlds, world
 from games.restriction.strategies import accounts, cost_share
+from solver.compilation import jit_once
 
 R = jnp.asarray([[0.3], [0.6], [0.1]])
 DRAWS = draw_worlds(200, seed=7)
+market, books = jit_once(market), jit_once(_books)  # op by op, each operation is compiled
 
 
-@eqx.filter_jit
+@jit_once
 def play(game, restriction):
     return game.followers(tuple(restriction))
 
 
-@eqx.filter_jit
+@jit_once
+def chosen(game, restriction):
+    """The mix alone: half of the program, and half of its compilation."""
+    return game.followers(tuple(restriction)).mix
+
+
+@jit_once
 def settled(p, restriction):
     return solve_stage(p, market(p, restriction, jnp.ones(())), tolerance=1e-12).value
 
 
 @eqx.filter_jit
 def stages(p, restriction):
-    return solve_stage(p, market(p, restriction, jnp.ones(restriction.shape[2:])), lanes=1)
+    """The market, the stage and the regret of effort in trailing lanes: of 200 everywhere, compiled once per ``optimum``."""
+    m = market(p, restriction, jnp.ones(restriction.shape[2:]))
+    found = solve_stage(p, m, lanes=1)
+    return m, found, effort_deviation(p, m, found.value.mix, found.value.effort, found.value.prices.challenger)[1]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +109,7 @@ def test_one_incumbent_owns_the_licences():
 def test_one_challenger_fast_is_near_exact(bloc, r):
     """J = 1: equal only if the incumbents' prices answered the realised action; within 0.02 in P."""
     mixes = [
-        play(RestrictionGame(challenger_bloc=(bloc,), consortium=(), mode=mode), jnp.full((3, 1), r)).mix
+        chosen(RestrictionGame(challenger_bloc=(bloc,), consortium=(), mode=mode), jnp.full((3, 1), r))
         for mode in ("fast", "exact")
     ]
     assert np.abs(mixes[0] - mixes[1]).max() < 0.02
@@ -106,7 +119,7 @@ def test_fast_is_near_exact():
     """On three draws at r = 0.75 within 0.13, the largest gap known of 144 draws."""
     for i in (3, 4, 5):
         games = (RestrictionGame(**world(DRAWS, i), mode=mode) for mode in ("fast", "exact"))
-        mixes = [play(game, jnp.full((3, 1), 0.75)).mix for game in games]
+        mixes = [chosen(game, jnp.full((3, 1), 0.75)) for game in games]
         assert np.abs(mixes[0] - mixes[1]).max() < 0.13
 
 
@@ -174,7 +187,7 @@ def test_a_split_cell_changes_nothing(default):
 @pytest.mark.parametrize("r", [0.0, 0.5, 1.0])
 def test_draws_converge_and_batches_agree(r):
     """200 draws in trailing lanes to 1e-8; the same ones alone under vmap give the same mixes and prices."""
-    lanes = stages(batch(DRAWS), jnp.full((3, 1, 200), r))
+    _, lanes, _ = stages(batch(DRAWS), jnp.full((3, 1, 200), r))
     assert lanes.converged.all(), np.flatnonzero(~np.asarray(lanes.converged))
     assert float(lanes.residual.max()) <= 1e-8
     few = {name: values[:8] for name, values in DRAWS.items()}
@@ -186,8 +199,7 @@ def test_compacted_batches_agree():
     """The same 200 draws in blocks of lanes that leave, against the plain batch. A stage with several locally best efforts
     may end at another one, so the best of all is asked for."""
     p = batch(DRAWS, effort_optimum="global")
-    lanes = stages(p, jnp.full((3, 1, 200), 0.75))
-    m = jax.jit(market)(p, jnp.full((3, 1, 200), 0.75), jnp.ones(200))
+    m, lanes, _ = stages(p, jnp.full((3, 1, 200), 0.75))
     found = solve_stages(p, m)
     assert found.converged.all()
     assert found.residual.max() <= 1e-8
@@ -197,9 +209,12 @@ def test_compacted_batches_agree():
 
 def test_nearly_every_draw_converges():
     """Of 2,000 draws, among them some that acceleration alone circles around, at least 99.9 % reach 1e-8."""
-    found = stages(batch(draw_worlds(2000, seed=1)), jnp.full((3, 1, 2000), 0.5))
-    assert float(found.converged.mean()) >= 0.999
-    assert float(jnp.where(found.converged, found.residual, 0).max()) <= 1e-8
+    draws, r = draw_worlds(2000, seed=1), jnp.full((3, 1, 200), 0.5)
+    parts = [{name: values[k : k + 200] for name, values in draws.items()} for k in range(0, 2000, 200)]
+    found = [stages(batch(part), r)[1] for part in parts]
+    converged, residual = (np.concatenate([getattr(one, name) for one in found]) for name in ("converged", "residual"))
+    assert converged.mean() >= 0.999
+    assert np.where(converged, residual, 0).max() <= 1e-8
 
 
 @jax.jit
@@ -214,7 +229,7 @@ def alone(worlds, r):
 def test_single_precision_against_double(default):
     with jax.enable_x64(False):
         p, r = RestrictionGame().parameters, jnp.asarray(np.asarray(R), jnp.float32)
-        found = eqx.filter_jit(solve_stage)(p, market(p, r, jnp.ones(())), tolerance=1e-4)
+        found = jit_once(lambda p, r: solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-4))(p, r)
     assert found.value.mix.dtype == jnp.float32
     assert bool(found.converged)
     np.testing.assert_allclose(found.value.mix, default.mix, atol=2e-4)
@@ -258,12 +273,14 @@ def test_reverse_mode_of_the_stage():
     """A gradient in r, through the implicit derivative, against central differences."""
     p = RestrictionGame().parameters
 
-    @jax.jit
     def programmes(r):
         return solve_stage(p, market(p, r, jnp.ones(())), tolerance=1e-12).value.mix[:, 1].sum()
 
-    got, step = jax.grad(programmes)(R), 1e-5
-    want = [float(programmes(R.at[i].add(step)) - programmes(R.at[i].add(-step))) / (2 * step) for i in range(3)]
+    def programmes_at(r):
+        return settled(p, r).mix[:, 1].sum()
+
+    got, step = jax.jit(jax.grad(programmes))(R), 1e-5
+    want = [float(programmes_at(R.at[i].add(step)) - programmes_at(R.at[i].add(-step))) / (2 * step) for i in range(3)]
     np.testing.assert_allclose(got[:, 0], want, rtol=1e-6)
     assert np.abs(want).max() > 1e-2
 
@@ -273,10 +290,10 @@ def test_timings():
     observed, simultaneous = RestrictionGame(), RestrictionGame(timing="simultaneous")
     profile, deviated = tuple(R), tuple(R.at[0].set(0.9))
     followed = play(observed, R)
-    held = eqx.filter_jit(play_at_mix)(observed.parameters, R, followed.mix, exact=False)
+    held = jit_once(partial(play_at_mix, exact=False))(observed.parameters, R, followed.mix)
     for name in ("effort", "incumbent_payoff", "incumbent_markup", "challenger_share", "payoff"):
         assert_close(getattr(held, name), getattr(followed, name), 1e-6)
-    committed = eqx.filter_jit(lambda game, at, to: game.committed_payoffs(at, to))
+    committed = jit_once(lambda game, at, to: game.committed_payoffs(at, to))
     assert_close(committed(simultaneous, profile, profile), followed.incumbent_payoff, 1e-6)
     gap = committed(simultaneous, profile, deviated) - committed(observed, profile, deviated)
     assert float(jnp.abs(gap).max()) > 1e-3
@@ -303,22 +320,15 @@ def test_return_to_moving_the_frontier(margin):
 
     step = 1e-5
     slopes = (profit(1.0 + step) - profit(1.0 - step)) / (2 * step)
-    got = _books(p, m, s, s.mix).return_
+    got = books(p, m, s, s.mix).return_
     assert float(got) == pytest.approx(float(slopes.sum()), rel=1e-6)
-
-
-@eqx.filter_jit
-def stages_with_deviations(p, restriction):
-    m = market(p, restriction, jnp.ones(restriction.shape[2:]))
-    found = solve_stage(p, m, lanes=1)
-    return m, found, effort_deviation(p, m, found.value.mix, found.value.effort, found.value.prices.challenger)[1]
 
 
 @pytest.mark.parametrize("optimum", ["first_order", "global"])
 def test_the_regret_of_effort(optimum):
     """What another effort gains, own prices following by Lambert's function: told, and hardly ever left with "global"."""
     p = batch(DRAWS, effort_optimum=optimum)
-    m, found, regret = stages_with_deviations(p, jnp.full((3, 1, 200), 0.5))
+    m, found, regret = stages(p, jnp.full((3, 1, 200), 0.5))
     assert found.converged.all()
     stage, p, m = jax.tree.map(np.asarray, (found.value, p, m))
     y, slope = stage.prices.challenger[:, 1] - 1, p.lag_slope * m.lag_slope[:, None]

@@ -97,5 +97,7 @@ def test_the_path_to_a_precision_in_a_batch():
 
 
 def test_the_nine_have_a_principal_one():
-    last = logit_path(NormalForm(NINE)).to_list()[-1]
+    game = np.concatenate([NINE, NINE[:, :, :1]], axis=2)
+    game[1, :, 2] = -1  # a dominated action more: of the shape above, for which the path is compiled already
+    last = logit_path(NormalForm(game)).to_list()[-1]
     assert float(last.max_regret) < 1e-6
