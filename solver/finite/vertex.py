@@ -55,7 +55,7 @@ def vertex_enumeration(game: NormalForm, *, capacity: int | None = None) -> Equi
 @jax.jit
 def _verified(payoffs: Array, x: Array, y: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
     """Strategies, mask and regret, with what is no equilibrium blanked out."""
-    regret = jax.vmap(lambda a, b: gains(payoffs[..., None], a[:, None], b[:, None])[:, 0])(x, y)
+    regret = jax.vmap(lambda a, b: jnp.concatenate(gains(payoffs[..., None], a[:, None], b[:, None])))(x, y)
     mask = mask & (regret <= allowed(payoffs)).all(axis=1)
     x, y = (jnp.where(mask[:, None], v, 0) for v in (x, y))
     return x, y, mask, jnp.where(mask, regret.max(axis=1), jnp.nan)
