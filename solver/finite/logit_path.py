@@ -43,19 +43,29 @@ def _trace(game: NormalForm, precision, capacity: int) -> EquilibriumSet:
     def regret(path) -> Array:
         return best_deviations(game, mixtures(game, path.z)).gain.max()
 
-    def onward(path, _):
-        for _ in range(STRIDE):
-            ended = path.arrived | ((regret(path) <= near * widest) if precision is None else False)
-            path = jax.tree.map(lambda new, old, e=ended: jnp.where(e, old, new), follow(game, path, target), path)
-        return path, path
+    def ended(path) -> Array:
+        return path.arrived | ((regret(path) <= near * widest) if precision is None else False)
 
-    last, paths = jax.lax.scan(onward, begin(game, midpoint(game)), length=capacity)
-    regrets = jax.vmap(regret)(paths)
-    ended = last.arrived | ((regrets[-1] <= near * widest) if precision is None else False)
-    new = jnp.concatenate([jnp.ones(1, bool), paths.num_steps[1:] > paths.num_steps[:-1]])
-    mask = new & ended
-    strategies = jax.vmap(lambda z: mixtures(game, z))(paths.z)
+    def onward(state):
+        count, path, points, new = state
+        steps = path.num_steps
+        for _ in range(STRIDE):
+            done = ended(path)
+            path = jax.tree.map(lambda new, old, e=done: jnp.where(e, old, new), follow(game, path, target), path)
+        return count + 1, path, points.at[count].set(path.z), new.at[count].set(path.num_steps > steps)
+
+    def running(state) -> Array:
+        return (state[0] < capacity) & ~ended(state[1])
+
+    start = begin(game, midpoint(game))
+    points = jnp.broadcast_to(start.z, (capacity, len(start.z)))
+    state = jnp.asarray(0, jnp.int32), start, points, jnp.zeros(capacity, bool)
+    _, last, points, new = jax.lax.while_loop(running, onward, state)
+    regrets = jax.vmap(lambda z: best_deviations(game, mixtures(game, z)).gain.max())(points)
+    # a game whose centroid is an equilibrium takes no step: its path is that point
+    mask = new.at[0].set(True) & ended(last)
+    strategies = jax.vmap(lambda z: mixtures(game, z))(points)
     strategies = tuple(jnp.where(mask[:, None], s, 0) for s in strategies)
-    at = jnp.where(mask, paths.z[:, -1] / widest, jnp.nan)
+    at = jnp.where(mask, points[:, -1] / widest, jnp.nan)
     regrets = jnp.where(mask, regrets, jnp.nan)
     return EquilibriumSet(game, strategies, mask, mask.sum(), jnp.asarray(False), regrets, at)
