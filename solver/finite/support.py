@@ -25,7 +25,7 @@ from solver.normal_form import NormalForm
 from solver.solution import EquilibriumSet
 
 MEMORY = 2**16  # numbers that a chunk of games keeps in the cache
-FEW = 20  # supports that are told apart by comparisons
+FEW = 20  # supports, or bytes of them, that are told apart by comparisons
 PACK = 8  # supports to a byte, one a bit
 LARGEST = 200_000  # supports
 
@@ -152,10 +152,10 @@ def _places(found: Array, most: Array, capacity: int) -> Array:
 
     def step(t, state):
         found, slots = state
-        if count > 8 * FEW:
+        if count > FEW:
             at = jnp.argmax(found != 0, axis=0).astype(small)
             byte = jnp.take_along_axis(found, at[None], 0)[0]
-        else:  # comparisons written out: several times faster, but they would take minutes to compile
+        else:  # comparisons written out: faster, but many take long to compile
             at, byte = jnp.zeros(lanes, small), jnp.zeros(lanes, jnp.uint8)
             for k in reversed(range(count)):
                 here = found[k] != 0
