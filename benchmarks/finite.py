@@ -1,16 +1,20 @@
 """Finite games: the same equilibria as QuantEcon and Gambit? And how long does a game take, beside them and Nashpy?
 
-    python benchmarks/finite.py check [--games 10000]    # every equilibrium, generic and degenerate games; Lemke-Howson
-    python benchmarks/finite.py time  [--games 100000]   # microseconds a game, in one run; peers that are missing are named
+    python benchmarks/finite.py [--quick]               # microseconds a game and ratios; peers that are missing are named
+    python benchmarks/finite.py check [--games 10000]   # every equilibrium, generic and degenerate games; Lemke-Howson
 
-Times are of the process's CPU seconds and of the wall clock, the least of several runs; the peers one game at a time from
-Python, first with their game objects already built, then from arrays as our call takes them.
+Ours is a batch of arrays on two threads (logit paths: one); the peers take one game at a time from Python, first with their
+game objects already built, then from arrays as our call takes them. Both sides run by turns, and a ratio is of the least
+wall-clock times.
 """
 
 import argparse
+import functools
 import importlib
 import itertools
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -18,12 +22,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from solver import NormalForm, extreme_equilibria, interop, lemke_howson, support_enumeration, vertex_enumeration
+from solver import (
+    NormalForm,
+    extreme_equilibria,
+    interop,
+    lemke_howson,
+    logit_path,
+    support_enumeration,
+    vertex_enumeration,
+)
 
 jax.config.update("jax_enable_x64", True)
 
 GENERIC = ((2, 2), (3, 3), (4, 4), (5, 5), (3, 4), (4, 6))
 SQUARE = (2, 3, 4, 5)
+THREADS = ThreadPoolExecutor(2)
 
 
 @cache
@@ -127,22 +140,35 @@ def check_lemke_howson(games: int) -> None:
         )
 
 
-def least(run, repeats: int) -> tuple[float, float]:
-    """Microseconds of CPU and of the wall clock, the least of each."""
-    times = []
+def by_turns(repeats: int, *runs) -> list[float]:
+    """Microseconds of the wall clock, the least of each run, which take turns."""
+    times = [[] for _ in runs]
     for _ in range(repeats):
-        cpu, wall = time.process_time(), time.perf_counter()
-        run()
-        times.append((time.process_time() - cpu, time.perf_counter() - wall))
-    return tuple(1e6 * min(column) for column in zip(*times, strict=True))
+        for run, taken in zip(runs, times, strict=True):
+            began = time.perf_counter()
+            run()
+            taken.append(time.perf_counter() - began)
+    return [1e6 * min(taken) for taken in times]
 
 
-def one_by_one(solve, build, payoffs) -> str:
+def beside(name: str, solve, build, payoffs, ours, games: int) -> None:
     objects = [build(p) for p in payoffs]
     solve(objects[0])
-    alone = least(lambda: [solve(g) for g in objects], 3)
-    whole = least(lambda: [solve(build(p)) for p in payoffs], 3)
-    return f"{alone[0] / len(payoffs):.4g} (wall {alone[1] / len(payoffs):.4g}); with building {whole[0] / len(payoffs):.4g}"
+    mine, built, arrays = by_turns(
+        5, ours, lambda: [solve(g) for g in objects], lambda: [solve(build(p)) for p in payoffs]
+    )
+    mine, built, arrays = mine / games, built / len(payoffs), arrays / len(payoffs)
+    print(
+        f"    {name:30} {built:9.4g} us, {built / mine:7.4g}x; from arrays {arrays:9.4g} us, {arrays / mine:7.4g}x",
+        end="",
+    )
+    print(f"   (nashgrid {mine:.4g} us)", flush=True)
+
+
+def on_two_threads(function, payoffs):
+    """A call of ``function`` on both halves of a batch at once."""
+    halves = [jax.block_until_ready(jnp.asarray(half)) for half in np.array_split(payoffs, 2)]
+    return lambda: list(THREADS.map(lambda half: jax.block_until_ready(function(half)), halves))
 
 
 def peers_of(kind: str):
@@ -171,43 +197,83 @@ def time_batches(games: int) -> None:
     for kind, ours in (("all", enumerate_all), ("one", one)):
         for size in SQUARE:
             payoffs = np.random.default_rng(0).normal(size=(games, 2, size, size))
-            cpu, wall = least(lambda ours=ours, p=payoffs: jax.block_until_ready(ours(p)), 1)
-            first = f"first call {wall / 1e6:.2f} s (CPU {cpu / 1e6:.2f})"
-            cpu, wall = least(lambda ours=ours, p=payoffs: jax.block_until_ready(ours(p)), 7)
+            call = on_two_threads(ours, payoffs)
+            half = payoffs[: games // 2]
+            (first,) = by_turns(1, lambda f=ours, p=half: jax.block_until_ready(f(p)))
+            (again,) = by_turns(5, call)
             what = "all equilibria" if kind == "all" else "one equilibrium"
-            print(f"\n{what}, {size}x{size}: nashgrid {cpu / games:.4g} us a game (wall {wall / games:.4g}); {first}")
+            print(f"\n{what}, {size}x{size}: nashgrid {again / games:.4g} us a game; first call {first / 1e6:.2f} s")
             for name, solve, build, number in peers_of(kind):
-                print(f"    {name:32} {one_by_one(solve, build, payoffs[:number])}", flush=True)
+                beside(name, solve, build, payoffs[:number], call, games)
 
 
 def time_single() -> None:
-    for size, method in ((8, support_enumeration), (12, vertex_enumeration)):
-        p = np.random.default_rng(0).normal(size=(2, size, size))
-        game = NormalForm(jnp.asarray(p))
-        jax.block_until_ready(method(game))
-        cpu, wall = least(lambda m=method, g=game: jax.block_until_ready(m(g)), 9)
-        print(f"\none {size}x{size} game, all equilibria: nashgrid {method.__name__} {cpu:.0f} us (wall {wall:.0f})")
-        qe = peer("quantecon.game_theory")
+    qe, gambit = peer("quantecon.game_theory"), peer("pygambit")
+    for size in (8, 12):
+        game = NormalForm(jnp.asarray(np.random.default_rng(0).normal(size=(2, size, size))))
+        runs = {f"nashgrid {m.__name__}": functools.partial(m, game) for m in (support_enumeration, vertex_enumeration)}
+        if size == 12:  # millions of supports
+            del runs["nashgrid support_enumeration"]
         if qe:
-            other = interop.to_quantecon(game)
-            qe.vertex_enumeration(other)
-            cpu, wall = least(lambda g=other, solve=qe.vertex_enumeration: solve(g), 9)
-            print(f"    QuantEcon vertex_enumeration {cpu:.0f} us (wall {wall:.0f})")
+            runs["QuantEcon vertex_enumeration"] = functools.partial(qe.vertex_enumeration, interop.to_quantecon(game))
+        if gambit and size == 8:
+            solve = functools.partial(gambit.nash.enummixed_solve, rational=False)
+            runs["Gambit enummixed, floats"] = functools.partial(solve, interop.to_pygambit(game))
+        for run in runs.values():
+            jax.block_until_ready(run())
+        times = by_turns(7, *(lambda run=run: jax.block_until_ready(run()) for run in runs.values()))
+        print(f"\none {size}x{size} game, all equilibria")
+        for name, taken in zip(runs, times, strict=True):
+            print(f"    {name:30} {taken:9.4g} us", flush=True)
+
+
+@jax.jit
+def path_ends(payoffs):
+    def one(p):
+        found = logit_path(NormalForm(p))
+        last = found.mask.cumsum().argmax()
+        return [s[last] for s in found.strategies], found.mask[last]
+
+    return jax.vmap(one)(payoffs)
+
+
+def time_logit(games: int) -> None:
+    payoffs = np.random.default_rng(0).normal(size=(games, 3, 3, 3, 3))
+
+    def call():  # one thread: batches of LU in two could wait for each other for ever (see solver.finite.vertex)
+        return jax.block_until_ready(path_ends(payoffs))
+
+    (first,) = by_turns(1, call)
+    ends, arrived = jax.tree.map(np.asarray, call())
+    print(
+        f"\nlogit path to the Nash limit, 3x3x3, {games} games: {arrived.sum()} arrived; first call {first / 1e6:.2f} s"
+    )
+    gambit = peer("pygambit")
+    if gambit:
+        some = payoffs[:20]
+        theirs = [gambit_profiles(gambit.nash.logit_solve(gambit.Game.from_arrays(*p)).equilibria)[0] for p in some]
+        apart = [max(np.abs(e[k] - s).max() for e, s in zip(ends, one, strict=True)) for k, one in enumerate(theirs)]
+        print(f"    ends further than 1e-3 apart from Gambit's: {sum(a > 1e-3 for a in apart)} of {len(some)}")
+        beside("Gambit logit_solve", gambit.nash.logit_solve, lambda p: gambit.Game.from_arrays(*p), some, call, games)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("check", "time"))
+    parser.add_argument("what", nargs="?", choices=("check", "time"), default="time")
     parser.add_argument("--games", type=int)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the games")
     options = parser.parse_args()
-    print(f"jax {jax.__version__} on {jax.devices()[0]}")
+    print(f"jax {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    share = 5 if options.quick else 1
     if options.what == "check":
-        check_generic(options.games or 10_000)
-        check_degenerate((options.games or 10_000) // 10)
-        check_lemke_howson((options.games or 10_000) * 10)
+        games = options.games or 10_000 // share
+        check_generic(games)
+        check_degenerate(games // 10)
+        check_lemke_howson(games * 10)
     else:
-        time_batches(options.games or 100_000)
+        time_batches(options.games or 100_000 // share)
         time_single()
+        time_logit(1000 // share)
 
 
 if __name__ == "__main__":

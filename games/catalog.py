@@ -73,11 +73,13 @@ CATALOG: dict[str, Entry] = {
         battle_of_the_sexes,
         ((_FIRST, _FIRST), (_SECOND, _SECOND), ((F(2, 3), F(1, 3)), (F(1, 3), F(2, 3)))),
         "Luce and Raiffa 1957, sec. 5.3",
+        checked="that Luce and Raiffa introduced it, and these numbers, in course notes; not the section",
     ),
     "chicken": Entry(
         chicken,
         ((_FIRST, _SECOND), (_SECOND, _FIRST), ((F(1, 3), F(2, 3)), (F(1, 3), F(2, 3)))),
         "Aumann 1974",
+        checked="course exercises on correlated equilibrium; not Aumann's own numbers",
     ),
     "stag hunt": Entry(
         stag_hunt,
@@ -85,11 +87,14 @@ CATALOG: dict[str, Entry] = {
         "Harsanyi and Selten 1988, sec. 10.12",
     ),
     "asymmetric matching pennies": Entry(
-        lambda: matching_pennies(320.0), ((_EVEN, (F(1, 8), F(7, 8))),), "Goeree and Holt 2001, Table 1"
+        lambda: matching_pennies(320.0), ((_EVEN, (F(1, 8), F(7, 8))),), "Goeree and Holt 2001, Table 1",
+        checked="that the paper has such a game; not the numbers",
     ),
     "rock, paper, scissors": Entry(rock_paper_scissors, ((_THIRDS, _THIRDS),), "von Neumann 1928"),
     "Shapley's cycle": Entry(
-        _pair([[0, 0, 1], [1, 0, 0], [0, 1, 0]], [[0, 1, 0], [0, 0, 1], [1, 0, 0]]), ((_THIRDS, _THIRDS),), "Shapley 1964"
+        _pair([[0, 0, 1], [1, 0, 0], [0, 1, 0]], [[0, 1, 0], [0, 0, 1], [1, 0, 0]]), ((_THIRDS, _THIRDS),),
+        "Shapley 1964, sec. 5.3",
+        checked="Nashpy's documentation of fictitious play, the same up to the actions' order",
     ),
     "von Stengel 3x2": Entry(
         _pair([[3, 3], [2, 5], [0, 6]], [[3, 2], [2, 6], [3, 1]]),
@@ -122,9 +127,9 @@ CATALOG: dict[str, Entry] = {
     "three pennies": Entry(
         _jordan,
         ((_EVEN,) * 3,),
-        "Jordan 1993",
+        "Jordan 1993, Games and Economic Behavior 5",
         complete=False,
-        checked="OpenSpiel's matching_pennies_3p: who matches whom; not the scale of the payoffs",
+        checked="the paper's abstract: one equilibrium; OpenSpiel's matching_pennies_3p: who matches whom; not the scale",
     ),
     "Selten's horse": Entry(
         _horse,
@@ -161,7 +166,7 @@ CONTINUOUS: dict[str, Continuous] = {
     ),
     "places on a line": Continuous(HotellingPlaces, "d'Aspremont, Gabszewicz and Thisse 1979, sec. 3"),
     "contest": Continuous(lambda: Tullock(players=3), "Tullock 1980"),
-    "contest of unequals": Continuous(lambda: Tullock((2.0, 1.0)), "Nti 1999"),
+    "contest of unequals": Continuous(lambda: Tullock((2.0, 1.0)), "Nti 1999: unequal valuations, by its abstract"),
     "all-pay auction": Continuous(
         all_pay_auction, "Baye, Kovenock and de Vries 1994", lambda game: (all_pay_equilibrium(),)
     ),

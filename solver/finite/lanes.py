@@ -1,7 +1,7 @@
 """Many small games side by side, the games along the last axis so that every operation is a vector operation."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -45,27 +45,27 @@ def in_chunks(function: Callable, size: int, *arguments: Array) -> tuple[Array, 
     return tuple(v.reshape(chunks * size, *v.shape[2:])[:games] for v in outs)
 
 
-def total(terms: Array) -> Array:
+def total(terms: Array | Sequence[Array]) -> Array:
     """The sum over the first axis."""
-    return functools.reduce(jnp.add, list(terms)) if len(terms) <= UNROLLED else terms.sum(axis=0)
+    return functools.reduce(jnp.add, list(terms)) if len(terms) <= UNROLLED else jnp.asarray(terms).sum(axis=0)
 
 
-def least(terms: Array) -> Array:
+def least(terms: Array | Sequence[Array]) -> Array:
     """The minimum over the first axis."""
-    return functools.reduce(jnp.minimum, list(terms)) if len(terms) <= UNROLLED else terms.min(axis=0)
+    return functools.reduce(jnp.minimum, list(terms)) if len(terms) <= UNROLLED else jnp.asarray(terms).min(axis=0)
 
 
-def gains(payoffs: Array, x: Array, y: Array) -> Array:
-    """What each player's best action gains over its mixture: (2, lanes), from payoffs (2, m, n, lanes)."""
-    return jnp.stack([_gain(payoffs[0], x, y), _gain(jnp.swapaxes(payoffs[1], 0, 1), y, x)])
+def gains(payoffs: Array, x: Array | Sequence[Array], y: Array | Sequence[Array]) -> tuple[Array, Array]:
+    """What each player's best action gains over its mixture (lanes,), from payoffs (2, m, n, lanes)."""
+    return _gain(payoffs[0], x, y), _gain(jnp.swapaxes(payoffs[1], 0, 1), y, x)
 
 
-def _gain(matrix: Array, own: Array, other: Array) -> Array:
+def _gain(matrix: Array, own: Array | Sequence[Array], other: Array | Sequence[Array]) -> Array:
     if max(matrix.shape[:2]) <= UNROLLED:
-        pays = jnp.stack([total(line * other) for line in matrix])
+        pays = [total([a * b for a, b in zip(line, other, strict=True)]) for line in matrix]
     else:
-        pays = jnp.einsum("ijk,jk->ik", matrix, other)
-    return -least(-pays) - total(pays * own)
+        pays = jnp.einsum("ijk,jk->ik", matrix, jnp.asarray(other))
+    return -least([-pay for pay in pays]) - total([a * b for a, b in zip(pays, own, strict=True)])
 
 
 def allowed(payoffs: Array) -> Array:

@@ -124,7 +124,7 @@ def _chunk(payoffs: Array, label: Array, max_steps: Array):
     """Games (2, m, n, lanes): mixtures (m | n, lanes), whether they are equilibria, and the regret."""
     _, m, n, _ = payoffs.shape
     x, y, done = _advance(_start(payoffs, label), label, max_steps, m, n)
-    gain = gains(payoffs, x, y)
+    gain = jnp.stack(gains(payoffs, x, y))
     mask = done & (gain <= allowed(payoffs)).all(axis=0)
     x, y = (jnp.where(mask, v, 0) for v in (x, y))
     return x, y, mask, jnp.where(mask, gain.max(axis=0), jnp.nan)

@@ -26,7 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-PLUS, MINUS, NO_SLACK, NO_SHARE = 1, 2, 4, 8  # a code's bits; the last two: a sign is uncertain
+# a minor's code: its sign, or that it is uncertain. Shifted by one bit, PLUS and MINUS change places
+PLUS, MINUS, UNCERTAIN = 0b0101, 0b0010, 0b1000
+SIGNS, NO_SLACK, NO_SHARE = 0b0011, 0b0100, 0b1000  # a support's bits, from the codes of its tests
 # lanes below which work is vectorised over supports instead: XLA unrolls a loop body of 16 to 32 lanes, and then compiles
 # 5x5 games for 20 s instead of 3
 ALONE = 64
@@ -38,7 +40,7 @@ class Plan(NamedTuple):
     entries: list[np.ndarray]  # per level (minors, k): which payoff multiplies ...
     parents: list[np.ndarray]  # ... which minor of the level below
     shares: np.ndarray  # (supports, n): the minor behind y_j; the zero for j outside J
-    tests: np.ndarray  # (supports, m): which row of the table of codes, one for each j in J and each i outside I
+    tests: np.ndarray  # (supports, m, 3): for j in J, i outside I: a minor, whether its sign is turned, whether a slack
     num_minors: int
 
 
@@ -65,14 +67,14 @@ def plan(m: int, n: int) -> Plan:
             entries.append(np.array([[i * n + J[0] for i in I] for I, J in level]))
             parents.append(np.array([[place[I[:p] + I[p + 1 :], J[1:]] - below for p in range(k)] for I, J in level]))
     pairs, count = supports(m, n), len(place)
-    shares, tests = np.full((len(pairs), n), count), np.zeros((len(pairs), m), int)
+    shares, tests = np.full((len(pairs), n), count), np.zeros((len(pairs), m, 3), int)
     for s, (I, J) in enumerate(pairs):
         for q, j in enumerate(J):
             shares[s, j] = place[I, J[:q] + J[q + 1 :]]
-            tests[s, q] = shares[s, j] + count * ((len(I) + q) % 2)
+            tests[s, q] = shares[s, j], (len(I) + q) % 2, 0
         for at, i in enumerate(sorted(set(range(m)) - set(I)), len(J)):
             behind = sum(other > i for other in I)
-            tests[s, at] = place[tuple(sorted((*I, i))), J] + count * (2 + (1 + behind) % 2)
+            tests[s, at] = place[tuple(sorted((*I, i))), J], (1 + behind) % 2, 1
     return Plan(entries, parents, shares, tests, count)
 
 
@@ -86,9 +88,8 @@ def row(table: Array, index: Array) -> Array:
 
 
 def minors(A: Array) -> tuple[Array, Array]:
-    """All minors (num_minors + 1, lanes) of A (m, n, lanes), the last a zero, and the table of their codes.
+    """All minors (num_minors + 1, lanes) of A (m, n, lanes), the last a zero, and their codes; the last has both signs.
 
-    The table (4 num_minors, lanes) holds the minors as shares, with the sign reversed; as slacks, with the sign reversed.
     A column's payoffs may be shifted and the matrix scaled without moving an equilibrium; both keep the numbers small.
     """
     m, n, lanes = A.shape
@@ -107,23 +108,25 @@ def minors(A: Array) -> tuple[Array, Array]:
             bound = functools.reduce(jnp.add, [jnp.abs(a) * s for a, _, s in terms])
             error = (k + 1) * (k + 2) * eps * bound
             # a NaN is above and below nothing, and so uncertain
-            code = jnp.where(new > error, PLUS, jnp.where(new < -error, MINUS, 0)).astype(jnp.uint8)
+            code = jnp.where(new > error, PLUS, jnp.where(new < -error, MINUS, UNCERTAIN)).astype(jnp.uint8)
             return new, bound, code
 
         value, size, code = rows(expand, (jnp.asarray(entry, jnp.int32), jnp.asarray(parent, jnp.int32)), lanes)
         values.append(value)
         codes.append(code)
-    code = jnp.concatenate(codes)
-    turned = jnp.where(code == 0, code, 3 - code)
-    table = jnp.concatenate([jnp.where(c == 0, none, c) for none in (NO_SHARE, NO_SLACK) for c in (code, turned)])
-    return jnp.concatenate([*values, jnp.zeros((1, lanes), A.dtype)]), table.astype(jnp.uint8)
+    codes.append(jnp.full((1, lanes), PLUS | MINUS, jnp.uint8))
+    return jnp.concatenate([*values, jnp.zeros((1, lanes), A.dtype)]), jnp.concatenate(codes)
 
 
-def union(table: Array, tests: Array) -> Array:
+def union(codes: Array, tests: Array) -> Array:
     """A support's codes taken together (lanes,)."""
-    return functools.reduce(jnp.bitwise_or, [row(table, index) for index in tests])
+    bits = []
+    for minor, turned, slack in tests:
+        code = row(codes, minor)
+        bits.append((code >> turned.astype(code.dtype)) & SIGNS | (code & UNCERTAIN) >> slack.astype(code.dtype))
+    return functools.reduce(jnp.bitwise_or, bits)
 
 
 def one_sign(code: Array) -> Array:
     """No two signs contradict each other, and there is one: a vertex, unless too much is uncertain."""
-    return ((code & 3) == PLUS) | ((code & 3) == MINUS)
+    return ((code & SIGNS) == 1) | ((code & SIGNS) == 2)

@@ -18,14 +18,15 @@ import numpy as np
 from jax import Array
 
 from solver.finite.lanes import allowed, gains, in_chunks, joined, total
-from solver.finite.minors import ALONE, NO_SHARE, NO_SLACK, minors, one_sign, plan, row, union
+from solver.finite.minors import ALONE, NO_SHARE, NO_SLACK, SIGNS, minors, one_sign, plan, row, union
 from solver.finite.polynomial import polynomial_equilibria
 from solver.finite.vertex import vertex_enumeration
 from solver.normal_form import NormalForm
 from solver.solution import EquilibriumSet
 
 MEMORY = 2**16  # numbers that a chunk of games keeps in the cache
-FEW = 20  # supports that are told apart by comparisons
+FEW = 20  # supports, or bytes of them, that are told apart by comparisons
+PACK = 8  # supports to a byte, one a bit
 LARGEST = 200_000  # supports
 
 
@@ -82,21 +83,16 @@ def most_equilibria(m: int, n: int) -> int:
 @functools.partial(jax.jit, static_argnums=0)
 def _enumerate(capacity: int, payoffs: Array):
     _, _, m, n = payoffs.shape
-    size = max(MEMORY // (plan(m, n).num_minors + plan(n, m).num_minors), 2 * ALONE)
+    size = max(min(MEMORY // (plan(m, n).num_minors + plan(n, m).num_minors), 2048), 2 * ALONE)
     return joined(lambda games: in_chunks(lambda chunk: _chunk(chunk, capacity), size, games))(payoffs)
 
 
 def _chunk(payoffs: Array, capacity: int):
     """One chunk (2, m, n, lanes): strategies (capacity, m | n, lanes), mask, count, complete, regret."""
     _, m, n, _ = payoffs.shape
-    values, tables = [], []
-    for matrix in (payoffs[0], jnp.swapaxes(payoffs[1], 0, 1)):
-        value, table = minors(matrix)
-        values.append(value)
-        tables.append(table)
+    values, codes = zip(*(minors(matrix) for matrix in (payoffs[0], jnp.swapaxes(payoffs[1], 0, 1))), strict=True)
     mirror = _mirror(m, n)
-    tests = (jnp.asarray(plan(m, n).tests, jnp.int32), jnp.asarray(plan(n, m).tests[mirror], jnp.int32))
-    number, slots, degenerate = _scan(tables, tests, capacity)
+    number, slots, degenerate = _scan(codes, (plan(m, n).tests, plan(n, m).tests[mirror]), capacity)
     shares = plan(n, m).shares[mirror], plan(m, n).shares
     x, y, regret = _strategies(payoffs, values[::-1], shares, slots, jnp.minimum(number, capacity).max())
     kept = jnp.arange(capacity)[:, None] < number
@@ -117,53 +113,96 @@ def _mirror(m: int, n: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _scan(tables, tests, capacity: int):
+def _scan(codes, tests, capacity: int):
     """How many supports carry an equilibrium (lanes,), which (capacity, lanes), and whether a game may be degenerate."""
-    lanes, count = tables[0].shape[1], len(tests[0])
 
     def judge(at):
-        codes = [union(table, test) for table, test in zip(tables, at, strict=True)]
-        fits = [one_sign(code) & ((code & NO_SHARE) == 0) for code in codes]
-        doubt = [((code & 3) != 3) & ((code & (NO_SHARE | NO_SLACK)) != 0) for code in codes]
+        unions = [union(code, test) for code, test in zip(codes, at, strict=True)]
+        fits = [one_sign(code) & ((code & NO_SHARE) == 0) for code in unions]
+        doubt = [((code & SIGNS) != SIGNS) & ((code & (NO_SHARE | NO_SLACK)) != 0) for code in unions]
         return fits[0] & fits[1], doubt[0] | doubt[1]
 
+    lanes = codes[0].shape[1]
     if lanes < ALONE:
-        fits, doubt = jax.vmap(judge)(tests)
+        fits, doubt = jax.vmap(judge)(tuple(jnp.asarray(test, jnp.int32) for test in tests))
         slots = jax.vmap(lambda v: jnp.nonzero(v, size=capacity, fill_value=0)[0], -1, -1)(fits)
         return fits.sum(axis=0), slots, doubt.any(axis=0)
 
-    small = jnp.int16 if max(count, capacity) < 2**15 else jnp.int32
-    place = jnp.arange(capacity, dtype=small)[:, None]
+    # packed, supports that carry nothing are passed over eight at a time; the last ones never carry anything
+    more = -len(tests[0]) % PACK
+    never = [np.full((more, *test.shape[1:]), [len(code) - 1, 0, 0]) for code, test in zip(codes, tests, strict=True)]
+    packed = [np.concatenate(both).reshape(-1, PACK, *both[0].shape[1:]) for both in zip(tests, never, strict=True)]
 
-    def step(state, at):
-        number, slots, degenerate = state
-        fits, doubt = judge(at[1:])
-        slots = jnp.where(fits & (place == number), at[0], slots)
-        return (number + fits.astype(small), slots, degenerate | doubt), None
+    def step(degenerate, at):
+        judged = [judge([test[k] for test in at]) for k in range(PACK)]
+        byte = functools.reduce(jnp.bitwise_or, [fits.astype(jnp.uint8) << k for k, (fits, _) in enumerate(judged)])
+        return functools.reduce(jnp.bitwise_or, [doubt for _, doubt in judged], degenerate), byte
 
-    none = jnp.zeros(lanes, small)
-    state = none, jnp.zeros((capacity, lanes), small), jnp.zeros(lanes, bool)
-    return jax.lax.scan(step, state, (jnp.arange(count, dtype=small), *tests))[0]
+    numbers = tuple(jnp.asarray(test, jnp.int32) for test in packed)
+    degenerate, found = jax.lax.scan(step, jnp.zeros(lanes, bool), numbers)
+    number = jax.lax.population_count(found).sum(axis=0, dtype=jnp.int32)
+    return number, _places(found, jnp.minimum(number, capacity).max(), capacity), degenerate
+
+
+def _places(found: Array, most: Array, capacity: int) -> Array:
+    """Where the first bits of each lane stand (capacity, lanes), from bytes (supports / 8, lanes)."""
+    count, lanes = found.shape
+    small = jnp.int16 if PACK * count < 2**15 else jnp.int32
+    index = jnp.arange(count, dtype=small)[:, None]
+
+    def step(t, state):
+        found, slots = state
+        if count > FEW:
+            at = jnp.argmax(found != 0, axis=0).astype(small)
+            byte = jnp.take_along_axis(found, at[None], 0)[0]
+        else:  # comparisons written out: faster, but many take long to compile
+            at, byte = jnp.zeros(lanes, small), jnp.zeros(lanes, jnp.uint8)
+            for k in reversed(range(count)):
+                here = found[k] != 0
+                at, byte = jnp.where(here, index[k], at), jnp.where(here, found[k], byte)
+        rest = byte & (byte - 1)
+        bit = jax.lax.population_count((byte ^ rest) - 1)
+        slots = slots.at[t].set(jnp.where(byte == 0, 0, PACK * at + bit.astype(small)))
+        return jnp.where(index == at, rest, found), slots
+
+    return jax.lax.fori_loop(0, most, step, (found, jnp.zeros((capacity, lanes), small)))[1]
 
 
 def _strategies(payoffs: Array, values, shares, slots: Array, most: Array):
     """The mixtures of the supports in ``slots``, from their minors, and each player's regret, measured on the payoffs."""
-    choose = _select if len(shares[0]) <= FEW else _gather
+    m, n = payoffs.shape[1:3]
+
+    def judged(sizes):
+        x, y = ([v / total(part) for v in part] for part in (sizes[:m], sizes[m:]))
+        return *x, *y, *gains(payoffs, x, y)
+
+    def chosen(choose, support):
+        return [jnp.abs(v) for value, share in zip(values, shares, strict=True) for v in choose(value, share, support)]
 
     def one(support):
-        # barriers: XLA would repeat the choice in every product below
-        sizes = [jnp.abs(choose(v, share, support)) for v, share in zip(values, shares, strict=True)]
-        sizes = jax.lax.optimization_barrier(sizes)
-        x, y = jax.lax.optimization_barrier([size / total(size) for size in sizes])
-        return x, y, gains(payoffs, x, y)
+        found = judged(jax.lax.optimization_barrier(chosen(_gather, support)))
+        return jnp.stack(found[:m]), jnp.stack(found[m : m + n]), jnp.stack(found[m + n :])
 
-    if payoffs.shape[-1] < ALONE:
+    if slots.shape[1] < ALONE:
         return jax.vmap(one)(slots)
-    buffers = jax.eval_shape(one, slots[0])
-    buffers = tuple(jnp.zeros((len(slots), *b.shape), b.dtype) for b in buffers)
+    if len(shares[0]) > FEW:
+        return _filled(most, one, slots)
+    # two loops, since XLA would repeat the choice in every product of the regret, and a buffer for every action, since it
+    # does not vectorise a loop that fills a stack of them
+    found = _filled(most, judged, _filled(most, functools.partial(chosen, _select), slots))
+    return jnp.stack(found[:m], 1), jnp.stack(found[m : m + n], 1), jnp.stack(found[m + n :], 1)
+
+
+def _filled(most: Array, function, tables):
+    """``function`` of the first ``most`` rows of ``tables``: rows, in buffers that are zero elsewhere."""
+    rows = jax.tree.map(lambda table: table[0], tables)
+    buffers = tuple(
+        jnp.zeros((len(jax.tree.leaves(tables)[0]), *b.shape), b.dtype) for b in jax.eval_shape(function, rows)
+    )
 
     def fill(t, buffers):
-        return tuple(b.at[t].set(v) for b, v in zip(buffers, one(row(slots, t)), strict=True))
+        new = function(jax.tree.map(lambda table: row(table, t), tables))
+        return tuple(b.at[t].set(v) for b, v in zip(buffers, new, strict=True))
 
     return jax.lax.fori_loop(0, most, fill, buffers)
 
@@ -174,10 +213,10 @@ def _gather(value: Array, share: np.ndarray, support: Array) -> Array:
     return value.reshape(-1).at[index].get(mode="promise_in_bounds")
 
 
-def _select(value: Array, share: np.ndarray, support: Array) -> Array:
+def _select(value: Array, share: np.ndarray, support: Array) -> list[Array]:
     """The same by comparisons, several times faster where supports are few."""
     found = [jnp.zeros_like(value[0])] * share.shape[1]
     for s, minor in enumerate(share):
         here = support == s
         found = [f if k == len(value) - 1 else jnp.where(here, value[k], f) for k, f in zip(minor, found, strict=True)]
-    return jnp.stack(found)
+    return found

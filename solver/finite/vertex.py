@@ -55,7 +55,7 @@ def vertex_enumeration(game: NormalForm, *, capacity: int | None = None) -> Equi
 @jax.jit
 def _verified(payoffs: Array, x: Array, y: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
     """Strategies, mask and regret, with what is no equilibrium blanked out."""
-    regret = jax.vmap(lambda a, b: gains(payoffs[..., None], a[:, None], b[:, None])[:, 0])(x, y)
+    regret = jax.vmap(lambda a, b: jnp.concatenate(gains(payoffs[..., None], a[:, None], b[:, None])))(x, y)
     mask = mask & (regret <= allowed(payoffs)).all(axis=1)
     x, y = (jnp.where(mask[:, None], v, 0) for v in (x, y))
     return x, y, mask, jnp.where(mask, regret.max(axis=1), jnp.nan)
@@ -71,7 +71,8 @@ def _scaled(matrix):
 def _pairs(payoffs: Array, capacity: int):
     n = payoffs.shape[2]
     x, x_labels = _vertices(_scaled(payoffs[1]).T)
-    y, y_labels = _vertices(_scaled(payoffs[0]))
+    # y after x: two batches of LU at once wait for each other's threads for ever (jaxlib 0.10 on two cores, 300 4x4 games)
+    y, y_labels = _vertices(_scaled(payoffs[0]) + 0 * x[0, 0])
     # labels of rows first; those of y come as [rows tight, columns zero], those of x as [columns tight, rows zero]
     x_labels = jnp.concatenate([x_labels[:, n:], x_labels[:, :n]], axis=1)
     full = (x_labels[:, None] | y_labels[None]).all(axis=2)

@@ -110,6 +110,14 @@ def test_a_singular_basis_is_no_vertex():
     assert found(vertex_enumeration(game)) == exact
 
 
+def test_a_batch_of_vertex_enumerations_ends():
+    """Two batches of LU side by side waited for each other for ever, at 300 games of 4x4 on two cores."""
+    payoffs = np.random.default_rng(2).integers(0, 2, (300, 2, 4, 4)).astype(float)
+    found = jax.vmap(lambda p: vertex_enumeration(NormalForm(p), capacity=32))(jnp.asarray(payoffs))
+    for k in range(5):
+        assert int(found.count[k]) == len(extreme_equilibria(NormalForm(payoffs[k])))
+
+
 def test_degenerate_games_against_gambit():
     gambit = pytest.importorskip("pygambit")
     for seed in range(40):
