@@ -4,6 +4,8 @@ The same play as in ``frontier``, its stages solved in batches.
 The host decides which stages are still to be solved, so none of this can be traced or differentiated.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -16,10 +18,11 @@ from games.restriction.demand import Market, market
 from games.restriction.frontier import ROOT_STEPS, expected, next_speed, outcome, speed_met, speed_unsettled
 from games.restriction.outcomes import measured
 from games.restriction.parameters import Parameters
+from solver.compilation import as_here
 from solver.fixed_point import FixedPoint
 
 BLOCK = 16384  # profiles at a time
-PIECES = 128, 2048  # profiles of one call: two sizes to compile
+PIECES = 128, 1024  # profiles of one call: two sizes to compile
 
 
 class Worlds:
@@ -120,14 +123,17 @@ def _take(tree, at):
 
 
 def _in_pieces(function, *args):
-    """``function`` of arrays whose lanes are last, a piece at a time; the last piece repeats lanes to its size."""
+    """``function`` of arrays whose lanes are last, a piece at a time on every core; the last repeats lanes to its size."""
     num = args[-1].shape[-1] if isinstance(args[-1], np.ndarray) else args[-1].residual.shape[-1]
-    out, first = [], 0
-    while first < num:
-        size = PIECES[num - first > PIECES[0]]
-        at = np.resize(np.arange(first, min(first + size, num)), size)
-        out.append(function(*_take(args, at)))
-        first += size
+    pieces = [np.arange(first, min(first + PIECES[1], num)) for first in range(0, num, PIECES[1])]
+
+    def piece(at):
+        return jax.tree.map(np.asarray, function(*_take(args, np.resize(at, PIECES[at.size > PIECES[0]]))))
+
+    out = [piece(pieces[0])]  # compiles; the others take turns
+    if len(pieces) > 1:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            out += pool.map(as_here(piece), pieces[1:])
     return jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1)[..., :num], *out)
 
 

@@ -1,18 +1,16 @@
-"""Which lanes run when: those that have ended leave, others take their places, and all cores are busy.
+"""Which lanes run when: those that have ended leave, and others take their places.
 
-The number of lanes of a call is the devices' number times a power of two, so that few sizes are compiled.
+The number of lanes of a call is the devices' number times a power of two, so that few sizes are compiled. Calls are made one
+after another: two programs that factor matrices side by side on a CPU can wait for each other for ever (jax 0.10).
 """
 
-import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from solver.compilation import as_here
 from solver.sweep.batches import Batches, solve_in_batches
 from solver.sweep.lanes import Problem, mesh_of_devices, over_lanes
 
@@ -25,52 +23,37 @@ def solve_points(
 ) -> dict[str, np.ndarray]:
     """The tables at some points, each array (starts, points, ...), solved ``width`` lanes at a time.
 
-    A CPU shown as one device gives each of its cores such a number of lanes. Where an eighth of them have ended, others
-    take their places. When there are no others, half are waited for, and what is left is padded to ever smaller powers of
-    two, down to ``fewest`` on a device.
+    Where an eighth of them have ended, others take their places. When there are no others, half are waited for, and what is
+    left is padded to ever smaller powers of two, down to ``fewest`` on a device.
     """
     num, starts = len(points[0]), problem.num_starts
     lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
-    mesh = mesh_of_devices()
-    cores = os.cpu_count() or 1 if mesh is None and jax.default_backend() == "cpu" else 1
-    with ThreadPoolExecutor(cores) as pool:
-        calls = _Calls(problem, mesh, lanes, width, fewest, pool)
-        if problem.in_batches:
-            games, tables = calls.on_all("opening")
-            solution = solve_in_batches(Batches(games), tables[:, :, 0], problem.tolerance, int(problem.max_steps))
-            found = calls.on_all("report", solution)
-        else:
-            states, ended = calls.on_all("begin")
-            waiting = np.flatnonzero(~ended)
-            list(pool.map(as_here(lambda k: calls.run_to_the_end(waiting[k::cores], states)), range(cores)))
-            found = calls.on_all("end", states)
+    calls = _Calls(problem, mesh_of_devices(), lanes, width, fewest)
+    if problem.in_batches:
+        games, tables = calls.on_all("opening")
+        solution = solve_in_batches(Batches(games), tables[:, :, 0], problem.tolerance, int(problem.max_steps))
+        found = calls.on_all("report", solution)
+    else:
+        states, ended = calls.on_all("begin")
+        calls.run_to_the_end(np.flatnonzero(~ended), states)
+        found = calls.on_all("end", states)
     return {name: x.reshape(starts, num, *x.shape[1:]) for name, x in found.values.items()}
 
 
+@dataclasses.dataclass(frozen=True)
 class _Calls:
-    """Calls of a problem's methods on some of its lanes, from several threads."""
+    """Calls of a problem's methods on some of its lanes."""
 
-    def __init__(self, problem: Problem, mesh: Mesh | None, lanes, width: int, fewest: int, pool: ThreadPoolExecutor):
-        self.problem, self.mesh, self.lanes, self.width, self.fewest, self.pool = (
-            problem,
-            mesh,
-            lanes,
-            width,
-            fewest,
-            pool,
-        )
-        self.devices, self.lock, self.compiled = 1 if mesh is None else mesh.size, threading.Lock(), set()
+    problem: Problem
+    mesh: Mesh | None
+    lanes: tuple[tuple[np.ndarray, ...], np.ndarray]
+    width: int
+    fewest: int
 
     def call(self, method: str, at: np.ndarray, *rest, own=(), shared=()):
         """On the lanes ``at``, with their rows of ``rest``, their ``own`` arrays, and what they share."""
         here = jax.tree.map(lambda v: v[at], (*self.lanes, *rest))
-        args = method, self.problem, self.mesh, jax.device_put((*here, *own)), *shared
-        if (method, at.size) in self.compiled:
-            return over_lanes(*args)
-        with self.lock:  # else every thread would compile it
-            out = over_lanes(*args)
-            self.compiled.add((method, at.size))
-            return out
+        return over_lanes(method, self.problem, self.mesh, jax.device_put((*here, *own)), *shared)
 
     def on_all(self, method: str, *rest):
         """On all lanes, as many at a time as are wide, the results as arrays of the host."""
@@ -81,16 +64,16 @@ class _Calls:
             out = self.call(method, _filled(here, self.size(here.size)), *rest)
             return jax.tree.map(lambda x: np.asarray(x)[: here.size], out)
 
-        return jax.tree.map(lambda *xs: np.concatenate(xs), *self.pool.map(as_here(tile), tiles))
+        return jax.tree.map(lambda *xs: np.concatenate(xs), *map(tile, tiles))
 
     def run_to_the_end(self, waiting: np.ndarray, states) -> None:
         """Blocks of steps of the lanes ``waiting`` until all have ended, their rows of ``states`` brought up to date."""
-        active = np.arange(0)
+        active, devices = np.arange(0), 1 if self.mesh is None else self.mesh.size
         while active.size or waiting.size:
             room = self.width - active.size
             active, waiting = np.append(active, waiting[:room]), waiting[room:]
             at = _filled(active, self.size(active.size))
-            real, abreast = np.arange(at.size) < active.size, at.size // self.devices
+            real, abreast = np.arange(at.size) < active.size, at.size // devices
             left = int((1 - REFILL) * abreast) if waiting.size else abreast // 2 * (abreast > self.fewest)
             new, ended = self.call("block", at, states, own=(real,), shared=(jnp.asarray(left),))
             for old, now in zip(jax.tree.leaves(states), jax.tree.leaves(new), strict=True):
