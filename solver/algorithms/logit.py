@@ -19,6 +19,7 @@ from jax import Array
 from jax.core import Tracer
 
 from solver.game import AbstractGame, Profile
+from solver.linear import solve_linear
 from solver.normal_form import NormalForm
 from solver.solution import Certificate
 
@@ -142,7 +143,7 @@ def follow(game: NormalForm, path: Path, target: Array) -> Path:
     across = jnp.where(last, jnp.zeros_like(tangent).at[-1].set(1.0), tangent)
     z, sizes = path.z + length * tangent, []
     for _ in range(CORRECTIONS):
-        move = jnp.linalg.solve(jnp.vstack([jacobian(z), across]), -jnp.append(system(z), 0.0))
+        move = solve_linear(jnp.vstack([jacobian(z), across]), -jnp.append(system(z), 0.0))
         z, sizes = z + move, [*sizes, jnp.abs(move).max() / (1 + jnp.abs(z).max())]
     tiny = 1e-11 if z.dtype == jnp.float64 else 1e-4
     good = jnp.isfinite(z).all() & (sizes[-1] <= tiny) & (sizes[0] <= 0.3)
@@ -161,5 +162,5 @@ def follow(game: NormalForm, path: Path, target: Array) -> Path:
 def _tangent(jacobian: Array, last: Array) -> Array:
     """The path's direction, which keeps an acute angle with the last one."""
     right = jnp.zeros(len(last), last.dtype).at[-1].set(1.0)
-    tangent = jnp.linalg.solve(jnp.vstack([jacobian, last]), right)
+    tangent = solve_linear(jnp.vstack([jacobian, last]), right)
     return tangent / jnp.linalg.norm(tangent)

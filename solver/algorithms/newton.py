@@ -21,6 +21,7 @@ from jax import Array
 
 from solver.continuous.conditions import bounds, flat, marginal_payoffs, owners, split
 from solver.game import AbstractGame, Profile
+from solver.linear import solve_linear
 from solver.spaces import Box, Simplex
 
 HALVINGS = 8  # of a step, tried at once
@@ -55,7 +56,7 @@ class Newton(eqx.Module):
         jacobian, here = jax.jacfwd(equations, has_aux=True)(state.z)
         merit, slope = (here**2).sum(), jacobian.T @ here
         ridge = jnp.sqrt(merit) * jnp.eye(len(here)) + jacobian.T @ jacobian
-        directions = jnp.linalg.solve(jnp.stack([jacobian, ridge]), -jnp.stack([here, slope])[..., None])[..., 0]
+        directions = jax.vmap(solve_linear)(jnp.stack([jacobian, ridge]), -jnp.stack([here, slope]))
         steps = 0.5 ** jnp.arange(HALVINGS, dtype=here.dtype)
         points = state.z + (steps[:, None] * directions[:, None, :]).reshape(2 * HALVINGS, -1)
         points = inside(game, points)

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
+from solver.linear import solve_linear
 from solver.normal_form import NormalForm
 from solver.regret import regret
 from solver.solution import EquilibriumSet
@@ -75,7 +76,7 @@ def _roots(game: NormalForm, masks: Array, starts: int):
         values = jnp.stack([v @ scaled.action_payoffs(p, i) for i, v in enumerate(p)])
 
         def newton(_, z):
-            move = jnp.linalg.solve(jax.jacfwd(system)(z, mask), -system(z, mask))
+            move = solve_linear(jax.jacfwd(system)(z, mask), -system(z, mask))
             return z + move * jnp.minimum(1, 1 / jnp.abs(move).max())
 
         z = jax.lax.fori_loop(0, STEPS, newton, jnp.concatenate([*p, values]))
