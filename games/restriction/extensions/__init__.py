@@ -1,0 +1,21 @@
+"""Extensions of the restriction game (model.md §9), each a room of its own that the base game does not know."""
+
+from games.restriction.extensions.consortium import consortium_game, identical_firms, stable_consortia
+from games.restriction.extensions.linked import LinkedGame, linked_outcomes
+from games.restriction.extensions.releases import open_release_game
+from games.restriction.extensions.revisions import lag, path
+from games.restriction.extensions.subsidies import LinearExports, SubsidyGame, subsidy_game
+
+__all__ = [
+    "LinearExports",
+    "LinkedGame",
+    "SubsidyGame",
+    "consortium_game",
+    "identical_firms",
+    "lag",
+    "linked_outcomes",
+    "open_release_game",
+    "path",
+    "stable_consortia",
+    "subsidy_game",
+]
