@@ -134,10 +134,12 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
         return conclude(everyone, start)[0]
     at, x, solution, away = everyone, first_replies(games, everyone, start), None, np.inf
     for attempt in range(ATTEMPTS):
+        rounds = np.zeros(len(at), np.int32)
         if attempt == 1:  # where payoffs have a kink in a corner, models creep up to it and never arrive
-            x, rounds = games.rounded(at, x), 0
-        else:
-            x, rounds = settle(games, at, x, float(tolerance), max_steps - 1, away)
+            x = games.rounded(at, x)
+        else:  # nor do they see that one at a kink is best where it is
+            go = np.flatnonzero((x != start).any(axis=1)) if attempt == 0 else np.arange(len(at))
+            x[go], rounds[go] = settle(games, at[go], x[go], float(tolerance), max_steps - 1, away)
         steps[at] += 1 + rounds
         part, found = conclude(at, x)
         solution = part if solution is None else _put(solution, at, part)

@@ -26,17 +26,29 @@ FINEST = 0.001  # differences: closer nodes would show the payoffs' noise
 
 
 def first_replies(games: "Batches", at: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Every player in turn replies to x: the highest of its payoff's Chebyshev interpolant over the whole set."""
+    """Every player in turn replies to x: where its payoff's Chebyshev interpolant over the whole set is highest.
+
+    Or at the best node, if that is better: at a kink, as in a corner, the interpolant goes astray.
+    """
     u = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
     fine = np.linspace(-1, 1, FINE)
     curve = chebyshev.chebvander(fine, NODES - 1) @ np.linalg.inv(chebyshev.chebvander(u, NODES - 1))
     low, width = games.low[at], games.high[at] - games.low[at]
-    x = x.copy()
+    x, game = x.copy(), np.arange(len(at))
+
+    def heights(i, points):
+        profiles = np.repeat(x[:, None], points.shape[1], axis=1)
+        profiles[:, :, i] = low[:, i, None] + width[:, i, None] * (points + 1) / 2
+        values = games.payoffs(at, profiles)[:, :, i]
+        return np.where(np.isfinite(values), values, -np.inf)
+
     for i in range(x.shape[1]):
-        profiles = np.repeat(x[:, None], NODES, axis=1)
-        profiles[:, :, i] = low[:, i, None] + width[:, i, None] * (u + 1) / 2
-        heights = games.payoffs(at, profiles)[:, :, i] @ curve.T
-        best = fine[np.where(np.isfinite(heights), heights, -np.inf).argmax(axis=1)]
+        points = np.tile(u, (len(at), 1))
+        known = heights(i, points)
+        smooth = np.where(np.isfinite(known).all(axis=1, keepdims=True), known, 0) @ curve.T
+        points = np.column_stack([points, fine[smooth.argmax(axis=1)]])
+        known = np.column_stack([known, heights(i, points[:, -1:])])
+        best = points[game, known.argmax(axis=1)]
         x[:, i] = low[:, i] + width[:, i] * (best + 1) / 2
     return x
 

@@ -37,6 +37,15 @@ class Matching(Quantities):
         return self.intercept * jnp.stack([-((q[0] - q[1]) ** 2), (q[0] - q[1]) ** 2])
 
 
+class Leaks(Quantities):
+    """A public good in the power mean of what leaks: some protection is an equilibrium, and by a kink so is full one."""
+
+    def payoffs(self, profile):
+        q = jnp.concatenate(profile)
+        leak = ((1 - q) ** 4).mean() ** (1 / 4)
+        return -self.intercept * leak - self.kink * q**2 / 2
+
+
 @jax.jit
 def payoffs_of(games, profiles):
     return jax.vmap(lambda game, profile: game.payoffs(tuple(profile)))(games, profiles)
@@ -118,3 +127,15 @@ def test_no_more_steps_than_asked_for():
     ds = sweep(make, {"intercept": [0.9, 1.3], "kink": [0.0]}, start=1.0, max_steps=1, progress=False)
     assert (ds.num_steps == 1).all()
     assert (ds.status == int(Status.max_steps)).all()
+
+
+def test_a_corner_with_a_kink_is_found_from_itself():
+    """B/(3c) = 2/3 inside; at 1 whoever relaxes alone faces the slope B 3^(-1/4) > c."""
+
+    def leaks(intercept, kink):
+        return Leaks(jnp.asarray(intercept), jnp.asarray(kink), jnp.zeros(3))
+
+    ds = sweep(leaks, {"intercept": [2.0], "kink": [1.0]}, starts=[0.0, 1.0], progress=False)
+    assert int(ds.num_equilibria.item()) == 2
+    np.testing.assert_allclose(ds.strategies.values.ravel(), 2 / 3, atol=1e-5)
+    np.testing.assert_array_equal(ds.strategies_2.values.ravel(), 1.0)
