@@ -3,7 +3,7 @@
     python benchmarks/finite.py [--quick]               # microseconds a game and ratios; peers that are missing are named
     python benchmarks/finite.py check [--games 10000]   # every equilibrium, generic and degenerate games; Lemke-Howson
 
-Ours is a batch of arrays on two threads (logit paths: one); the peers take one game at a time from Python, first with their
+Ours is a batch of arrays on two threads; the peers take one game at a time from Python, first with their
 game objects already built, then from arrays as our call takes them. Both sides run by turns, and a ratio is of the least
 wall-clock times.
 """
@@ -240,11 +240,9 @@ def path_ends(payoffs):
 def time_logit(games: int) -> None:
     payoffs = np.random.default_rng(0).normal(size=(games, 3, 3, 3, 3))
 
-    def call():  # one thread: batches of LU in two could wait for each other for ever (see solver.finite.vertex)
-        return jax.block_until_ready(path_ends(payoffs))
-
-    (first,) = by_turns(1, call)
-    ends, arrived = jax.tree.map(np.asarray, call())
+    call = on_two_threads(path_ends, payoffs)
+    (first,) = by_turns(1, lambda: jax.block_until_ready(path_ends(payoffs[: games // 2])))
+    ends, arrived = jax.tree.map(lambda *halves: np.concatenate(halves), *call())
     print(
         f"\nlogit path to the Nash limit, 3x3x3, {games} games: {arrived.sum()} arrived; first call {first / 1e6:.2f} s"
     )

@@ -1,7 +1,7 @@
 """Small systems of linear equations, without LAPACK.
 
-On a CPU shown as several devices, factorisations by LAPACK wait for each other for ever (jax 0.10.2); and in a batch of small
-systems a call for each costs more than the arithmetic.
+Two factorisations by LAPACK side by side on a CPU, on several devices, in several threads or within one program, can wait for
+each other for ever (jax 0.10.2); and in a batch of small systems a call for each costs more than the arithmetic.
 """
 
 import jax

@@ -8,9 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.custom_batching import custom_vmap
 
-UNROLLED = (
-    16  # terms up to which a sum over the first axis is written out: XLA's own reduction there is many times slower
-)
+UNROLLED = 16  # terms of a sum over the first axis that are written out: XLA's own reduction there is many times slower
 
 
 def joined(function: Callable) -> Callable:

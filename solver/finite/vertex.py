@@ -21,6 +21,7 @@ from jax import Array
 from jax.core import Tracer
 
 from solver.finite.lanes import allowed, gains
+from solver.linear import solve_linear
 from solver.normal_form import NormalForm
 from solver.solution import EquilibriumSet
 
@@ -71,8 +72,7 @@ def _scaled(matrix):
 def _pairs(payoffs: Array, capacity: int):
     n = payoffs.shape[2]
     x, x_labels = _vertices(_scaled(payoffs[1]).T)
-    # y after x: two batches of LU at once wait for each other's threads for ever (jaxlib 0.10 on two cores, 300 4x4 games)
-    y, y_labels = _vertices(_scaled(payoffs[0]) + 0 * x[0, 0])
+    y, y_labels = _vertices(_scaled(payoffs[0]))
     # labels of rows first; those of y come as [rows tight, columns zero], those of x as [columns tight, rows zero]
     x_labels = jnp.concatenate([x_labels[:, n:], x_labels[:, :n]], axis=1)
     full = (x_labels[:, None] | y_labels[None]).all(axis=2)
@@ -90,7 +90,7 @@ def _vertices(matrix: Array) -> tuple[Array, Array]:
     bases = np.array(list(itertools.combinations(range(m + n), n)))
     left = jnp.concatenate([matrix, jnp.eye(n, dtype=matrix.dtype)])
     right = jnp.concatenate([jnp.ones(m, matrix.dtype), jnp.zeros(n, matrix.dtype)])
-    z = jnp.linalg.solve(left[bases], right[bases][..., None])[..., 0]
+    z = jax.vmap(solve_linear)(left[bases], right[bases])
     tight = TIGHT if jnp.finfo(matrix.dtype).eps < 1e-10 else 1e-4
     slack = jnp.concatenate([1 - z @ matrix.T, z], axis=1)
     inside = jnp.isfinite(z).all(axis=1) & (slack >= -tight).all(axis=1) & (z.sum(axis=1) > 0.1)

@@ -156,20 +156,26 @@ def stable_consortia(
     stable, sequences = zip(
         *(_formed(sizes, v, bool(ok.all())) for v, ok in zip(payoff, fine, strict=True)), strict=True
     )
-    names, over = ["-".join(map(str, s)) for s in sizes], ["nash"] if restrictions is None else list(restrictions)
-    money = {"long_name": "payoff of a firm", "units": "bn $/year"}
+    over = ["nash"] if restrictions is None else list(restrictions)
+    coords = {"restriction": over, "partition": ["-".join(map(str, s)) for s in sizes], "size": np.arange(1, firms + 1)}
+    attrs = {"bloc": bloc, "scale": float(numbers[0]), "coordination_cost": float(numbers[1]), "mode": "fast"}
     return xarray.Dataset(
-        {
-            "payoff": (("restriction", "partition", "firm"), payoff, money),
-            "converged": (("restriction", "partition"), fine, {"long_name": "stage and equilibrium certified"}),
-            "r": (("restriction", "partition", "incumbent"), r[..., 0], {"long_name": "restriction", "units": "1"}),
-            "stable": (("restriction", "size"), np.stack(stable), {"long_name": "stable under open membership"}),
-            "sequential": ("restriction", ["-".join(map(str, s)) for s in sequences], {"long_name": "sizes, in order"}),
-            "first_size": ("restriction", [s[0] if s else 0 for s in sequences], {"long_name": "size of the first"}),
-        },
-        {"restriction": over, "partition": names, "size": np.arange(1, firms + 1), "incumbent": list(game.players)},
-        {"bloc": bloc, "scale": float(numbers[0]), "coordination_cost": float(numbers[1]), "mode": "fast"},
+        _variables(payoff, fine, r, stable, sequences), coords | {"incumbent": list(game.players)}, attrs
     )
+
+
+def _variables(payoff, fine, r, stable, sequences) -> dict[str, tuple]:
+    """The variables of :func:`stable_consortia` with their dimensions and units."""
+    money = {"long_name": "payoff of a firm", "units": "bn $/year"}
+    sizes = ["-".join(map(str, s)) for s in sequences]
+    return {
+        "payoff": (("restriction", "partition", "firm"), payoff, money),
+        "converged": (("restriction", "partition"), fine, {"long_name": "stage and equilibrium certified"}),
+        "r": (("restriction", "partition", "incumbent"), r[..., 0], {"long_name": "restriction", "units": "1"}),
+        "stable": (("restriction", "size"), np.stack(stable), {"long_name": "stable under open membership"}),
+        "sequential": ("restriction", sizes, {"long_name": "sizes, in order"}),
+        "first_size": ("restriction", [s[0] if s else 0 for s in sequences], {"long_name": "size of the first"}),
+    }
 
 
 def _restrictions(games: list[LinkedGame], given: Sequence[float] | None) -> tuple[np.ndarray, np.ndarray]:
