@@ -1,207 +1,149 @@
 """How fast the restriction game is solved, and how far its fast mode is from the exact one.
 
-    python benchmarks/restriction.py [--quick] [--json FILE]
+    python benchmarks/restriction.py [stages] [incumbents] [scipy] [modes] [--quick]
 
-1. The challengers' stage on 8,192 draws from the prior, restrictions drawn too, tolerance 1e-8: ``solve_stages`` beside
-   a hand-written numba loop with plain damping, in turns, and the median of the ratios. A batch cannot take less than
-   its exponentials: one pass over lanes x cells x products is timed in the same run.
-2. Incumbents' equilibria with their certificates, by ``solver.sweep``, in units of one stage of 1.
-3. The challengers' mixes and the incumbents' profits in fast mode against exact mode.
+stages      the challengers' stage on 8,192 draws from the prior, restrictions drawn too, tolerance 1e-8: ``solve_stages``
+            beside a hand-written numba loop with plain damping. Its floor is one pass of the batch's exponentials.
+incumbents  equilibria with their certificates of draws from the prior, in units of one such stage.
+scipy       the default world beside NumPy and SciPy; and in units of its own stage.
+modes       the challengers' mixes and the incumbents' profits in fast mode against exact mode.
 """
 
-import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from measure import Rows, by_turns, clocked, main, peer, row
 
-jax.config.update("jax_enable_x64", True)
-
-from games.restriction import RestrictionGame  # noqa: E402
-from games.restriction.challengers import solve_stages  # noqa: E402
-from games.restriction.demand import market  # noqa: E402
-from games.restriction.frontier import exact_play, fast_play  # noqa: E402
-from games.restriction.prior import batch, draw_worlds  # noqa: E402
-from solver import Status, sweep  # noqa: E402
+from games.restriction import RestrictionGame
+from games.restriction.challengers import solve_stages
+from games.restriction.demand import market
+from games.restriction.frontier import exact_play, fast_play
+from games.restriction.prior import batch, draw_worlds
+from solver import Status, sweep
 
 LANES, TOLERANCE, MAX_STEPS = 8192, 1e-8, 400
 SEED = 2025
+SAME = 1e-6  # mixes closer than this are the same equilibrium
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer repeats and worlds")
-    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
-    options = parser.parse_args()
-    report = {"machine": machine()}
-    print(" | ".join(f"{key} {value}" for key, value in report["machine"].items()), flush=True)
-    report["stages"] = stages(3 if options.quick else 11)
-    report["incumbents"] = incumbents(64 if options.quick else 512, report["stages"]["us_per_stage"])
-    report["modes"] = modes(20 if options.quick else 200)
-    if options.json:
-        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
-
-
-def machine() -> dict[str, str]:
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    versions = {"Python": platform.python_version(), "jax": jax.__version__, "numpy": np.__version__}
-    device = f"{jax.devices()[0].device_kind} x {os.cpu_count()}"
-    return {"device": device, "load": load, **versions, "commit": git.stdout.strip() or "unknown"}
-
-
-def clocked(function: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Seconds on the wall and of processors, and what the function returned."""
-    wall, processor = time.perf_counter(), time.process_time()
-    result = jax.block_until_ready(function())
-    return time.perf_counter() - wall, time.process_time() - processor, result
-
-
-def stages(repeats: int) -> dict:
+def _lanes():
     p = batch(draw_worlds(LANES, SEED))
     restriction = np.random.default_rng(SEED).random((3, 1, LANES))
-    p, m = jax.tree.map(np.asarray, (p, jax.jit(market)(p, jnp.asarray(restriction), jnp.ones(LANES))))
-    floor = exponentials(m)
-
-    def ours():
-        return solve_stages(p, m, tolerance=TOLERANCE, max_steps=MAX_STEPS)
-
-    first = clocked(ours)[0]
-    theirs, compiling = numba_loop(p, m)
-    walls, processors = [], []
-    for _ in range(repeats):
-        passed = clocked(lambda: floor(m))
-        found = clocked(ours)
-        other = clocked(theirs) if theirs else (np.nan, np.nan, None)
-        walls.append([found[0], other[0], passed[0]])
-        processors.append([found[1], other[1], passed[1]])
-    walls, processors = np.array(walls), np.array(processors)
-    wall, processor = np.median(walls, axis=0), np.median(processors, axis=0)
-    solution, lanes = found[2], 1e6 / LANES
-    out = {
-        "us_per_stage": wall[0] * lanes,
-        "per_minute": 60 * LANES / wall[0],
-        "converged": float(solution.converged.mean()),
-        "steps_mean": float(solution.num_steps.mean()),
-        "compile_seconds": first - wall[0],
-        "passes_of_exponentials": float(np.median(processors[:, 0] / processors[:, 2])),
-    }
-    print(f"\n1. Challengers' stage, {LANES:,} draws, tolerance {TOLERANCE:g}, medians of {repeats} turns")
-    line = "   {:<14} {:>11,.0f} a minute {:>7.2f} µs each ({:.2f} µs of processors)  {:.2%} converged  {:.1f} steps"
-    print(line.format("solve_stages", out["per_minute"], out["us_per_stage"], processor[0] * lanes, out["converged"],
-                      out["steps_mean"]), f"(first call {first:.1f} s)")  # fmt: skip
-    if theirs:
-        mix, _, steps, converged = theirs()
-        both = solution.converged & converged
-        gaps = np.abs(np.moveaxis(np.asarray(solution.value.mix), -1, 0) - mix).max(axis=(1, 2))[both]
-        out |= {
-            "numba_us_per_stage": wall[1] * lanes,
-            "numba_converged": float(converged.mean()),
-            "ratio_wall": statistics.median(walls[:, 1] / walls[:, 0]),
-            "ratio_processors": statistics.median(processors[:, 1] / processors[:, 0]),
-            "share_agreeing": float((gaps < 1e-6).mean()),
-            "largest_gap_agreeing": float(gaps[gaps < 1e-6].max()),
-        }
-        print(line.format("numba, damping", 60 * LANES / wall[1], wall[1] * lanes, processor[1] * lanes,
-                          converged.mean(), steps.mean()), f"(first call {compiling:.1f} s)")  # fmt: skip
-        print(f"   ratio {out['ratio_wall']:.2f} on the wall, {out['ratio_processors']:.2f} in processor time (aim: 3)")
-        print(f"   same mixes in {out['share_agreeing']:.3%} of lanes, to {out['largest_gap_agreeing']:.1e} there; "
-              f"{(gaps >= 1e-6).sum()} lanes differ by more (largest gap {gaps.max():.2f})")  # fmt: skip
-    print(f"   one pass of the exponentials: {processor[2] * lanes:.2f} µs of processors; the solution takes "
-          f"{out['passes_of_exponentials']:.0f} of them", flush=True)  # fmt: skip
-    return out
+    return jax.tree.map(np.asarray, (p, jax.jit(market)(p, jnp.asarray(restriction), jnp.ones(LANES))))
 
 
-def exponentials(m):
-    @jax.jit
-    def floor(m):
-        return jnp.exp(-m.type_at_rest), jnp.exp(-m.incumbent_type)
-
-    jax.block_until_ready(floor(m))
-    return floor
+def _ours(p, m):
+    return lambda: solve_stages(p, m, tolerance=TOLERANCE, max_steps=MAX_STEPS)
 
 
-def numba_loop(p, m):
-    """The loop to be beaten on the same lanes, and the seconds its first call took; (None, 0) without numba."""
-    try:
+def _exponentials(m):
+    floor = jax.jit(lambda m: (jnp.exp(-m.type_at_rest), jnp.exp(-m.incumbent_type)))
+    return lambda: floor(m)
+
+
+def stages(quick: bool) -> Rows:
+    p, m = _lanes()
+    runs = [_ours(p, m), _exponentials(m)]
+    if peer("numba"):
         import numba_stage
-    except ModuleNotFoundError as error:
-        print(f"\nthe numba loop is skipped: {error.name} is not installed (pip install numba)")
-        return None, 0.0
-    lanes = numba_stage.lanes_from(p, m)
 
-    def run():
-        return numba_stage.solve(lanes, TOLERANCE, MAX_STEPS)
+        lanes = numba_stage.lanes_from(p, m)
+        runs.append(lambda: numba_stage.solve(lanes, TOLERANCE, MAX_STEPS))
+    times = by_turns(3 if quick else 11, *runs)
+    found, more = runs[0](), {}
+    if len(runs) == 3:
+        mix, _, _, converged = runs[2]()
+        both = found.converged & converged
+        gaps = np.abs(np.moveaxis(np.asarray(found.value.mix), -1, 0) - mix).max(axis=(1, 2))[both]
+        more = {"other mixes than its": int((gaps >= SAME).sum())}
+    ours, floor, theirs = np.median(times, axis=0) if len(runs) == 3 else (*np.median(times, axis=0), np.nan)
+    return [
+        row(
+            f"challengers' stage, {LANES:,} draws", ours, each=LANES, beside="numba loop, both cores",
+            theirs=theirs / LANES, aim="5", floor=floor,
+            **{"converged": float(found.converged.mean()), "a minute": 60 * LANES / ours}, **more,
+        )
+    ]  # fmt: skip
 
-    return run, clocked(run)[0]
+
+def _one_stage() -> float:
+    """Seconds of one stage in a batch."""
+    p, m = _lanes()
+    return float(np.median(by_turns(3, _ours(p, m)))) / LANES
 
 
-def incumbents(worlds: int, stage_us: float) -> dict:
-    """Equilibria from r = 0 by ``sweep``; compiled in a first run, timed in a second."""
+def incumbents(quick: bool) -> Rows:
+    """From r = 0 by ``sweep``, compiled in a first run."""
+    worlds, stage = 64 if quick else 512, _one_stage()
     draws = {name: jnp.asarray(values) for name, values in draw_worlds(worlds, SEED).items()}
 
     def make(draw):
         world: dict[str, Any] = {name: values[draw.astype(int)] for name, values in draws.items()}
         return RestrictionGame(**world)
 
-    def solved_in(steps):
+    def solved(steps=60):
         grid = {"draw": np.arange(worlds, dtype=float)}
-        return sweep(make, grid, start=(jnp.zeros(1),) * 3, max_steps=steps, chunk=worlds, progress=False)
+        return sweep(make, grid, start=0.0, max_steps=steps, chunk=worlds, progress=False)
 
-    first = clocked(lambda: solved_in(60))[0]
-    seconds, _, solved = clocked(lambda: solved_in(60))
-    clocked(lambda: solved_in(0))
-    certificate = clocked(lambda: solved_in(0))[0]
-    status = solved.status.values
-    certified = status == int(Status.converged)
-    ended = {Status(k).name: int(n) for k, n in zip(*np.unique(status, return_counts=True), strict=True)}
-    each = 1e6 * seconds / max(certified.sum(), 1)
-    out = {
-        "worlds": worlds,
-        "certified": float(certified.mean()),
-        "ended": ended,
-        "steps_mean": float(solved.num_steps.mean()),
-        "ms_per_certified": each / 1e3,
-        "per_minute": 6e7 / each,
-        "stages_per_certified": each / stage_us,
-        "share_of_certificate": certificate / seconds,
-        "compile_seconds": first - seconds,
+    first, _ = clocked(solved)
+    seconds, ds = clocked(solved)
+    certified = int((ds.status == int(Status.converged)).sum())
+    return [_in_stages(f"incumbents' equilibria, {worlds} draws", seconds, certified, worlds, stage, first)]
+
+
+def _in_stages(workload, seconds, certified, points, stage, first) -> dict[str, Any]:
+    return {
+        "workload": workload,
+        "certified": f"{certified:,} of {points:,}",
+        "ms each": 1e3 * seconds / certified,
+        "a minute": 60 * certified / seconds,
+        "stages each": seconds / certified / stage,
+        "aim": "100",
+        "first call, s": first,
     }
-    print(f"\n2. Incumbents' equilibria from r = 0 in {worlds} worlds of the prior: {out['certified']:.0%} certified, "
-          f"{ended}, {out['steps_mean']:.1f} rounds of best replies")  # fmt: skip
-    print(f"   {out['per_minute']:,.0f} certified a minute, {each / 1e3:.1f} ms each = {out['stages_per_certified']:,.0f} "
-          f"challengers' stages (aim: 150); compiling took {first - seconds:.0f} s")  # fmt: skip
-    print(
-        f"   {out['share_of_certificate']:.0%} of the time goes into the certificates, the rest into best replies",
-        flush=True,
-    )
-    return out
 
 
-def modes(instances: int) -> dict:
+def scipy(quick: bool) -> Rows:
+    """The default world over σ and ρ, close to it, against the default world solved by SciPy once."""
+    from scipy_restriction import SciPyGame
+
+    side = 8 if quick else 32
+    grid = {"rho": np.linspace(1.9, 2.1, side), "sigma": np.linspace(0.9, 1.0, side)}
+
+    def solved():
+        return sweep(lambda rho, sigma: RestrictionGame(rho=rho, sigma=sigma), grid, start=0.0, progress=False)
+
+    first, _ = clocked(solved)
+    seconds, ds = clocked(solved)
+    theirs, found = clocked(SciPyGame(RestrictionGame()).equilibrium)
+    default = sweep(lambda rho: RestrictionGame(rho=rho), {"rho": [2.0]}, start=0.0, progress=False)
+    certified = int((ds.status == int(Status.converged)).sum())
+    made = row(
+        f"equilibria near the default world, {side**2:,} points", seconds, each=certified, beside="SciPy, once",
+        theirs=theirs, aim="1,000", **{"certified": f"{certified:,} of {side**2:,}", "first call, s": first},
+        **{"largest difference in r": float(np.abs(default.strategies.values.ravel() - found).max())},
+    )  # fmt: skip
+    p = jax.tree.map(lambda x: np.repeat(np.asarray(x)[..., None], LANES, -1), RestrictionGame().parameters)
+    rest = jnp.asarray(np.random.default_rng(SEED).random((3, 1, LANES)))
+    m = jax.tree.map(np.asarray, jax.jit(market)(p, rest, jnp.ones(LANES)))
+    stage = float(np.median(by_turns(3, _ours(p, m)))) / LANES
+    return [made | {"stages each": seconds / certified / stage}]
+
+
+def modes(quick: bool) -> Rows:
     """Fast against exact mode, at r = 0 and r = 0.75 in turn."""
+    instances, size = 20 if quick else 200, 20
     p = batch(draw_worlds(instances, SEED + 1))
     restriction = jnp.asarray(np.where(np.arange(instances) % 2, 0.75, 0.0) * np.ones((3, 1, 1)))
 
-    def solver(play):
+    def solved(play):
         def outcome(p, r):
             found = play(p, r)
             return found.mix, found.incumbent_payoff, found.converged
 
-        return jax.jit(jax.vmap(outcome, in_axes=-1))
-
-    def solved(play, size=20):
-        run, parts = solver(play), []
+        run, parts = jax.jit(jax.vmap(outcome, in_axes=-1)), []
         for first in range(0, instances, size):
             part = jax.tree.map(lambda x, at=first: x[..., at : at + size], (p, restriction))
             parts.append(jax.tree.map(np.asarray, run(*part)))
@@ -209,21 +151,18 @@ def modes(instances: int) -> dict:
 
     fast, exact = solved(fast_play), solved(exact_play)
     fine = fast[2] & exact[2]
-    gap = np.abs(fast[0] - exact[0]).max(axis=(1, 2))[fine]
-    profit = np.abs(fast[1] / exact[1] - 1).max(axis=1)[fine]
-    out: dict[str, Any] = {"instances": instances, "solved_in_both": int(fine.sum())}
-    print(f"\n3. Fast against exact mode, {instances} draws, r = 0 and 0.75 in turn; solved in both: {fine.sum()}")
-    for name, values in (("mix", gap), ("profit", profit)):
-        out[name] = dict(zip(("median", "p90", "max"), np.percentile(values, (50, 90, 100)).tolist(), strict=True))
-    print("   largest |ΔP|: median {median:.4f}, 90th percentile {p90:.4f}, maximum {max:.4f}".format(**out["mix"]))
-    print("   incumbents' profits, relative: median {median:.1e}, 90th percentile {p90:.1e}, maximum {max:.1e}".format(
-        **out["profit"]))  # fmt: skip
-    edges = [0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1]
-    counts = np.histogram(gap, edges)[0]
-    for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
-        print(f"   {low:>6g} – {high:<6g} {count:>4} {'#' * round(50 * count / max(counts.max(), 1))}", flush=True)
-    return out
+    gaps = {
+        "mixes, largest |ΔP|": np.abs(fast[0] - exact[0]).max(axis=(1, 2))[fine],
+        "incumbents' profits, relative": np.abs(fast[1] / exact[1] - 1).max(axis=1)[fine],
+    }
+    return [
+        {"fast against exact": name, "draws": instances, "solved in both": int(fine.sum())}
+        | dict(zip(("median", "90th percentile", "most"), np.percentile(gap, (50, 90, 100)).tolist(), strict=True))
+        for name, gap in gaps.items()
+    ]
 
+
+PARTS = {"stages": stages, "incumbents": incumbents, "scipy": scipy, "modes": modes}
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, __file__, PARTS)

@@ -5,6 +5,7 @@ The host decides which stages are still to be solved, so none of this can be tra
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -21,7 +22,8 @@ from games.restriction.parameters import Parameters
 from solver.compilation import as_here
 from solver.fixed_point import FixedPoint
 
-BLOCK = 16384  # profiles at a time
+BLOCK = 16384  # profiles at a time, at most
+LEAST = 2048  # below it a block is not shared out among cores
 PIECES = 128, 1024  # profiles of one call: two sizes to compile
 
 
@@ -30,6 +32,7 @@ class Worlds:
 
     def __init__(self, games: Any):
         self.parameters: Parameters = jax.tree.map(lambda x: np.moveaxis(np.asarray(x), 0, -1), games.parameters)
+        self.compiled: set[Callable] = set()  # reports that need no thread to wait for their compilation
         num = self.parameters.appropriability.shape[-1]
         self.base = np.ones(num)  # MR(0), where the frontier's speed depends on it
         moving = np.flatnonzero(self.parameters.appropriability)
@@ -47,11 +50,18 @@ class Worlds:
         return self._reported(_measures, which, profiles)
 
     def _reported(self, report, which: np.ndarray, profiles: np.ndarray) -> Any:
-        blocks = []
-        for first in range(0, len(which), BLOCK):
-            at = slice(first, first + BLOCK)
+        def block(at: np.ndarray) -> Any:
             p, r = _take(self.parameters, which[at]), np.moveaxis(profiles[at], 0, -1)
-            blocks.append(_in_pieces(report, p, r, *_played(p, r, self.base[which[at]])))
+            return _in_pieces(report, p, r, *_played(p, r, self.base[which[at]]))
+
+        num, cores = len(which), os.cpu_count() or 1
+        blocks = np.array_split(np.arange(num), max(1, -(-num // BLOCK), min(cores, num // LEAST)))
+        if report in self.compiled:  # a block's last stages keep one core busy: another block has the others
+            with ThreadPoolExecutor(cores) as pool:
+                blocks = list(pool.map(as_here(block), blocks))
+        else:
+            blocks = list(map(block, blocks))
+            self.compiled.add(report)
         return jax.tree.map(lambda *xs: np.moveaxis(np.concatenate(xs, axis=-1), -1, 0), *blocks)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import xarray
 
 TILES = 8  # a chunk holds this many times the lanes solved at a time, so that few lanes are idle
+BATCHES = 32  # the same where payoffs come in batches: each call of theirs ends with few that run
 SHARE = 4  # chunks for each thread of a cluster, at least, so that all have work to the end
 
 
@@ -45,7 +46,8 @@ class Plan:
         if block is not None:
             return Layout(shape, block)
         threads = 0 if self.client is None else sum(self.client.nthreads().values())
-        limit = min(TILES * self.lanes, -(-math.prod(shape) // max(1, SHARE * threads)))
+        tiles = BATCHES if self.problem.in_batches else TILES
+        limit = min(tiles * self.lanes, -(-math.prod(shape) // max(1, SHARE * threads)))
         return layout(shape, self.chunk or limit)
 
     def width(self, cut: Layout) -> int:
