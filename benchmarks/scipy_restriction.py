@@ -1,4 +1,4 @@
-"""The default restriction game as a good researcher would write it with NumPy and SciPy: the peer of the incumbents' equilibrium.
+"""The default restriction game as a good researcher would write it with NumPy and SciPy: the peer of its equilibrium.
 
 The challengers' stage (prices, effort, mixes: 106 equations) goes to ``scipy.optimize.root`` from its last solution; incumbents
 take turns in best replies by ``minimize_scalar``. Only utilities and lags, which no solver changes, come from the package.

@@ -21,16 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from solver.compilation import as_here, compiler_options
+from solver.compilation import PLAIN, as_here, compiler_options
 from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _where
 
 SLAB = 8  # chunks of one call
 COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
 COARSE_STEPS, FINE_STEPS = 48, 16  # of a block, at most: what float32 cannot settle goes on in double
-LEFT = 1 / 4  # share of a block's lanes that may still run when it stops
-SMALL = 16  # lanes of the blocks of the last few, which run to their end
+LEFT = 1 / 4  # share of a block's lanes that may still run when it stops; the last block's run to their end
 # sums in XLA's own loops: handing them to a library of kernels (YNNPACK) cost half of a float32 step
-OWN_LOOPS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+OWN_LOOPS = PLAIN | {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def everything(x: Any) -> Any:
@@ -72,10 +71,10 @@ def fixed_points(
     threads = max(os.cpu_count() or 1, len(devices))
     with ThreadPoolExecutor(threads) as pool:
         while waiting.size:
-            lanes = chunk if waiting.size > threads * SMALL else SMALL
-            size = min(SLAB * lanes, -(-waiting.size // (threads * lanes)) * lanes)
+            left = int(LEFT * chunk) if waiting.size > threads * chunk else 0
+            size = min(SLAB * chunk, -(-waiting.size // (threads * chunk)) * chunk)
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
-            run = as_here(partial(_run, work, args, waiting, state, lanes))
+            run = as_here(partial(_run, work, args, waiting, state, chunk, left))
             where = [devices[k % len(devices)] for k in range(len(parts))]
             # the first call alone compiles; after it they take turns
             first = [run(parts[0], where[0])] if out is None else []
@@ -101,22 +100,25 @@ class _Work(NamedTuple):
 
 
 def _run(
-    work: _Work, args: Any, waiting: np.ndarray, state: Any, chunk: int, at: slice, device: Any
+    work: _Work, args: Any, waiting: np.ndarray, state: Any, chunk: int, left: int, at: slice, device: Any
 ) -> tuple[FixedPoint, np.ndarray, Any]:
     """Solve some of the waiting lanes: what was found, the lanes still running, and their state."""
     lanes = waiting[at]
     fill = np.resize(np.arange(len(lanes)), SLAB * chunk)
-    part = _take(args, lanes[fill])
+    part = take(args, lanes[fill])
     static = dict(accelerate=work.accelerate, function=work.function, chunk=chunk)
     count = -(-len(lanes) // chunk)
     with jax.default_device(device):
-        given = _take(_take(state, at), fill) if state else _opened(part, work.start, work.memory, work.accelerate)
-        new, found, left = _blocks()(part, given, count, work.tolerance, work.max_steps, **static)
-    left = np.flatnonzero(np.asarray(left)[: len(lanes)])
-    return jax.tree.map(np.asarray, found), lanes[left], _take(jax.tree.map(np.asarray, new), left)
+        given = take(take(state, at), fill) if state else _opened(part, work.start, work.memory, work.accelerate)
+        new, found, on = _blocks()(part, given, count, left, work.tolerance, work.max_steps, **static)
+    on = np.flatnonzero(np.asarray(on)[: len(lanes)])
+    return jax.tree.map(np.asarray, found), lanes[on], take(jax.tree.map(np.asarray, new), on)
 
 
-def _take(tree: Any, at: Any) -> Any:
+def take(tree: Any, at: Any) -> Any:
+    """The lanes ``at`` (a slice, or indices) of arrays that have them last; neighbours in order are not copied."""
+    if not isinstance(at, slice) and at.size and (np.diff(at) == 1).all():
+        at = slice(at[0], at[-1] + 1)
     if isinstance(at, slice):
         return jax.tree.map(lambda x: x[..., at], tree)
     return jax.tree.map(lambda x: np.take(x, at, axis=-1), tree)  # x[..., at] would put the lanes first in memory
@@ -138,13 +140,13 @@ def _blocks():
     return jax.jit(_all_blocks, static_argnames=static, compiler_options=compiler_options(OWN_LOOPS))
 
 
-def _all_blocks(args, state, count, tolerance, max_steps, *, chunk, accelerate, function):
+def _all_blocks(args, state, count, left, tolerance, max_steps, *, chunk, accelerate, function):
     """Blocks one after another, ``count`` of them: the state, what was found, and which lanes still run."""
 
     def block(i, out):
         cut = partial(jax.lax.dynamic_slice_in_dim, start_index=i * chunk, slice_size=chunk, axis=-1)
         own = jax.tree.map(cut, args)
-        done = _block(function, own, jax.tree.map(cut, state), tolerance, max_steps, accelerate)
+        done = _block(function, own, jax.tree.map(cut, state), left, tolerance, max_steps, accelerate)
         paste = partial(jax.lax.dynamic_update_slice_in_dim, start_index=i * chunk, axis=-1)
         return jax.tree.map(paste, out, done)
 
@@ -153,11 +155,9 @@ def _all_blocks(args, state, count, tolerance, max_steps, *, chunk, accelerate, 
     return jax.lax.fori_loop(0, count, block, (state, found, running))
 
 
-def _block(function, args, state, tolerance, max_steps, accelerate):
-    """Steps until at most a share of the lanes is left."""
+def _block(function, args, state, left, tolerance, max_steps, accelerate):
+    """Steps until at most ``left`` lanes are left."""
     dtype = state.residual.dtype
-    lanes = state.residual.shape[0]
-    left = int(LEFT * lanes) if lanes > SMALL else 0
 
     def steps(args, state, tolerance, at_most):
         until = jnp.minimum(state.num_steps + at_most, max_steps)

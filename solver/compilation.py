@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.experimental.xla_metadata import set_xla_metadata
 
 PLAIN = {"xla_cpu_use_fusion_emitters": False}
 # programs that run for less time than they take to compile; derivatives came out as NaN once at level 0, so not where a
@@ -59,3 +60,21 @@ def as_here(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args)
 
     return run
+
+
+def apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of arrays as a part of a program that XLA compiles by itself on a CPU.
+
+    XLA joins a result's computation with every use of it and so computes it anew for each: a chain of small systems of
+    equations came out 15 times as slow as its parts.
+    """
+    compiled = jax.jit(function, inline=False)
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        if jax.default_backend() != "cpu":
+            return function(*args)
+        with set_xla_metadata(inlineable="false"):
+            return compiled(*args)
+
+    return call

@@ -135,7 +135,7 @@ def _running(s: _State, tolerance, max_steps) -> Array:
 
 
 def _begin(start, memory, accelerate, lanes) -> _State:
-    u = _flat(accelerate(start), lanes)
+    u = _flat(accelerate(start), lanes)[: None if memory else 0]
     shape = u.shape[u.ndim - lanes :]
     history = (jnp.zeros_like(u),) * memory
     zero = jnp.zeros(shape, jnp.int32)
@@ -149,7 +149,7 @@ def _advance(function, args, s: _State, tolerance, max_steps, accelerate, lanes)
 
     In this order the residual is a part of the state: computed and used in one step, XLA computes it for each of its uses.
     """
-    g = _flat(accelerate(s.value), lanes)
+    g = _flat(accelerate(s.value), lanes)[: len(s.accelerated)]
     f = g - s.accelerated
     stalled = jnp.where(s.residual < s.best, 0, s.stalled + 1)
     drop = (s.fresh > 0) & ((s.residual > GROWTH * s.best) | (stalled > PATIENCE))
@@ -161,7 +161,7 @@ def _advance(function, args, s: _State, tolerance, max_steps, accelerate, lanes)
         dg = (*(jnp.where(drop, 0, old) for old in s.dg[1:]), jnp.where(keep, g - s.last_g, 0))
         step = g - sum(weight * old for weight, old in zip(_weights(df, f), dg, strict=True))
         step = jnp.where(resting, s.accelerated + DAMPING * f, step)
-    x = eqx.tree_at(accelerate, s.value, _unflat(step, accelerate(s.value)))
+    x = eqx.tree_at(accelerate, s.value, _unflat(step, accelerate(s.value))) if s.df else s.value
     new = function(x, args)
     advanced = _State(
         value=new,

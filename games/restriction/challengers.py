@@ -10,12 +10,14 @@ from jax import Array
 
 from games.restriction.demand import Market, Prices, opening_prices
 from games.restriction.effort import better_effort
+from games.restriction.joint import joint_step
 from games.restriction.nests import SYSTEMS
 from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts
 from solver.batch import fixed_points
 from solver.fixed_point import FixedPoint, fixed_point
 
+ROUNDS, JOINT_STEPS = 2, 40  # before Newton's steps, and of these: what they do not settle goes on as a single stage does
 STAGE_STEPS = 1000  # half of all stages need 12, one in a hundred more than 66
 
 
@@ -80,18 +82,24 @@ def solve_stage(
     )
 
 
-def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=2) -> FixedPoint:
+def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS) -> FixedPoint:
     """A batch of stages, the lanes last in every array (``prior.batch``); as :func:`solve_stage`, without derivatives."""
-    found = fixed_points(
-        respond,
-        _start,
-        (p, m),
-        tolerance=tolerance,
-        max_steps=max_steps,
-        memory=memory,
-        accelerate=SYSTEMS[p.demand].accelerated,
-    )
     limits = tolerance, max_steps
+    if p.demand == "logit":
+        found = fixed_points(
+            _joint_step, _approach, (p, m), tolerance=tolerance, max_steps=min(max_steps, JOINT_STEPS), memory=0
+        )
+        found = found._replace(value=_turned(found.value))
+    else:
+        found = fixed_points(
+            respond,
+            _start,
+            (p, m),
+            tolerance=tolerance,
+            max_steps=max_steps,
+            memory=2,
+            accelerate=SYSTEMS[p.demand].accelerated,
+        )
     found = _solved_again(found, np.flatnonzero(~found.converged), p, m, None, limits)
     if p.effort_optimum == "global":
         start, leave = _moved_on(p, m, found.value)
@@ -118,6 +126,26 @@ def _solved_again(found: FixedPoint, lanes: np.ndarray, p: Parameters, m: Market
 
 def _start(args: tuple[Parameters, Market]) -> Stage:
     return opening(*args)
+
+
+def _approach(args: tuple[Parameters, Market]) -> Stage:
+    """Where Newton's steps begin: damped rounds lead away from the roots that only they would go to."""
+    stage = opening(*args)
+    for _ in range(ROUNDS):
+        new = respond(stage, args)
+        half = jax.tree.map(lambda a, b: (a + b) / 2, new, stage)
+        stage = Stage(half.logits, half.effort, new.prices)
+    return _turned(stage)
+
+
+def _joint_step(stage: Stage, args: tuple[Parameters, Market]) -> Stage:
+    return Stage(*joint_step(*args, *stage))
+
+
+def _turned(stage: Stage) -> Stage:
+    """The stage with strategies before challengers, as Newton's steps have it, or back."""
+    logits, effort, prices = stage
+    return Stage(logits.swapaxes(0, 1), effort, prices._replace(challenger=prices.challenger.swapaxes(0, 1)))
 
 
 @jax.jit

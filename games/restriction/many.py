@@ -7,7 +7,7 @@ The host decides which stages are still to be solved, so none of this can be tra
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from games.restriction.demand import Market, market
 from games.restriction.frontier import ROOT_STEPS, expected, next_speed, outcome, speed_met, speed_unsettled
 from games.restriction.outcomes import measured
 from games.restriction.parameters import Parameters
+from solver.batch import take
 from solver.compilation import as_here
 from solver.fixed_point import FixedPoint
 
@@ -39,7 +40,8 @@ class Worlds:
         if moving.size:
             p = self.parameters
             rest = np.zeros((len(p.incumbents), p.channel_effect.shape[0], moving.size))
-            self.base[moving] = _stages(_take(p, moving), rest, np.ones(moving.size)).return_
+            p = take(p, moving)
+            self.base[moving] = _in_pieces(_return, p, *_stages(p, rest, np.ones(moving.size)))
 
     def __call__(self, which: np.ndarray, profiles: np.ndarray) -> np.ndarray:
         """The payoffs (profile, incumbent) of the worlds ``which`` (profile,) at ``profiles`` (profile, incumbent, channel)."""
@@ -51,7 +53,7 @@ class Worlds:
 
     def _reported(self, report, which: np.ndarray, profiles: np.ndarray) -> Any:
         def block(at: np.ndarray) -> Any:
-            p, r = _take(self.parameters, which[at]), np.moveaxis(profiles[at], 0, -1)
+            p, r = take(self.parameters, which[at]), np.moveaxis(profiles[at], 0, -1)
             return _in_pieces(report, p, r, *_played(p, r, self.base[which[at]]))
 
         num, cores = len(which), os.cpu_count() or 1
@@ -65,17 +67,13 @@ class Worlds:
         return jax.tree.map(lambda *xs: np.moveaxis(np.concatenate(xs, axis=-1), -1, 0), *blocks)
 
 
-class _Stages(NamedTuple):
-    market: Market
-    solved: FixedPoint
-    return_: np.ndarray  # MR
-
-
 def _played(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> tuple:
     """Market, stage, γ, MR(0) and whether γ was met, for every profile."""
-    gamma = np.ones(base.shape)
-    found = _stages(p, restriction, gamma)
-    gap = p.appropriability * (found.return_ / base - 1)
+    gamma, gap = np.ones(base.shape), np.zeros(base.shape)
+    m, solved = found = _stages(p, restriction, gamma)
+    moving = np.flatnonzero(p.appropriability)
+    if moving.size:
+        gap[moving] = _gap(*take((p, m, solved, base, gamma), moving))
     last, last_gap = gamma.copy(), np.full_like(gap, np.inf)
     for steps in range(1, ROOT_STEPS):
         at = np.flatnonzero(speed_unsettled(gap, last_gap))
@@ -83,17 +81,21 @@ def _played(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> tuple:
             break
         new = np.asarray(next_speed(gamma[at], gap[at], last[at], last_gap[at], steps))
         last[at], last_gap[at], gamma[at] = gamma[at], gap[at], new
-        own = _take(p, at)
+        own = take(p, at)
         part = _stages(own, restriction[..., at], new)
-        gap[at] = own.appropriability * (part.return_ / base[at] - 1) + 1 - new
+        gap[at] = _gap(own, *part, base[at], new)
         _put(found, at, part)
-    return found.market, found.solved, gamma, base, speed_met(gap)
+    return m, solved, gamma, base, speed_met(gap)
 
 
-def _stages(p: Parameters, restriction: np.ndarray, gamma: np.ndarray) -> _Stages:
+def _stages(p: Parameters, restriction: np.ndarray, gamma: np.ndarray) -> tuple[Market, FixedPoint]:
     m = _in_pieces(_market, p, restriction, gamma)
-    solved = solve_stages(p, m)
-    return _Stages(m, solved, _in_pieces(_return, p, m, solved))
+    return m, solve_stages(p, m)
+
+
+def _gap(p: Parameters, m: Market, solved: FixedPoint, base: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+    """The right side of γ = 1 + ε_γ (MR(r)/MR(0) - 1), minus the left."""
+    return p.appropriability * (_in_pieces(_return, p, m, solved) / base - 1) + 1 - gamma
 
 
 _market = jax.jit(market)
@@ -128,17 +130,13 @@ def _over_plays(report, *lanes):
     return jax.vmap(one, -1, -1)(*lanes)
 
 
-def _take(tree, at):
-    return jax.tree.map(lambda x: np.take(x, at, axis=-1), tree)
-
-
 def _in_pieces(function, *args):
     """``function`` of arrays whose lanes are last, a piece at a time on every core; the last repeats lanes to its size."""
     num = args[-1].shape[-1] if isinstance(args[-1], np.ndarray) else args[-1].residual.shape[-1]
     pieces = [np.arange(first, min(first + PIECES[1], num)) for first in range(0, num, PIECES[1])]
 
     def piece(at):
-        return jax.tree.map(np.asarray, function(*_take(args, np.resize(at, PIECES[at.size > PIECES[0]]))))
+        return jax.tree.map(np.asarray, function(*take(args, np.resize(at, PIECES[at.size > PIECES[0]]))))
 
     out = [piece(pieces[0])]  # compiles; the others take turns
     if len(pieces) > 1:
