@@ -20,7 +20,7 @@ from measure import Rows, machine, measured, table
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results.json", HERE.parent / "README.md"
-SCRIPTS = ("restriction", "sweep", "finite", "continuous", "starts", "scaling")
+SCRIPTS = ("starts", "restriction", "sweep", "finite", "finite_checks", "continuous", "scaling")
 BLOCK = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.S)
 SAME = ("device", "devices", "dtype", "commit")  # what figures have in common that stand in one file
 
@@ -41,6 +41,8 @@ def run(scripts: list[str], quick: bool, file: Path) -> dict[str, Any]:
             print(f"\n{script} {part} ({seconds} s)\n{table(rows)}", flush=True)
             results["parts"][f"{script} {part}"] = {"seconds": seconds, "rows": rows}
             file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    if "scaling" in scripts:
+        importlib.import_module("scaling").figure(results["parts"], file.with_name("scaling.png"))
     return results
 
 
