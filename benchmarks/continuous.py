@@ -27,6 +27,7 @@ from games.bertrand import LogitBertrand
 from games.oligopoly import Cournot
 from solver import AbstractGame, Box, Newton, find_equilibria, solve
 from solver.continuous.conditions import split
+from solver.game import midpoint
 from solver.regret import certify_profile
 
 ALONE = 20  # games solved one at a time
@@ -202,20 +203,26 @@ def compete(case: Case, quick: bool) -> Rows:
         runs["nashopt GNEP_LQ"] = (lambda: [by_quadratic_nashopt(g) for g in games], ALONE)
     every = on_all_cores(lambda *a: batch(dict(zip(names, a, strict=True))), *arrays)
     first, found = clocked(lambda: batch(parameters))
-    one, whole, *times = by_turns(turns, lambda: batch(parameters), every, *(run for run, _ in runs.values())).min(axis=0)
+    one, whole, *times = by_turns(turns, lambda: batch(parameters), every, *(run for run, _ in runs.values())).min(
+        axis=0
+    )
     answers = {name: (np.stack(run()), t / n) for (name, (run, n)), t in zip(runs.items(), times, strict=True)}
     if peer("nashopt"):
         starts = [(low + high) / 2 for _, low, high in plain[:FRESH]]
         fresh = [by_nashopt(g, s) for g, s in zip(games, starts, strict=False)]
         answers |= {"nashopt, compiled": (np.stack([x for x, _, _ in fresh]), min(t for _, t, _ in fresh))}
         answers |= {"nashopt, as called": (np.stack([x for x, _, _ in fresh]), min(t for _, _, t in fresh))}
-    bound = floor(payoffs=jax.vmap(lambda *a: payoffs_at_middle(case, dict(zip(names, a, strict=True)))), batch=arrays, nbytes=sum(a.nbytes for a in arrays))
+    bound = floor(
+        payoffs=jax.vmap(lambda *a: payoffs_at_middle(case, dict(zip(names, a, strict=True)))),
+        batch=arrays,
+        nbytes=sum(a.nbytes for a in arrays),
+    )
     return rows_of(case, count, parameters, answers, np.asarray(found), (first, one, whole), bound)
 
 
 def payoffs_at_middle(case: Case, p: dict) -> jax.Array:
     game = case.make(**p)
-    return game.payoffs(tuple((s.lower + s.upper) / 2 for s in game.actions()))
+    return game.payoffs(midpoint(game))
 
 
 def rows_of(case, count, parameters, answers, found, seconds, bound) -> Rows:

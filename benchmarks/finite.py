@@ -43,7 +43,9 @@ def entrants(kind: str) -> Iterator[Entrant]:
     if qe := peer("quantecon.game_theory"):
         names = ("lemke_howson",) if one else ("support_enumeration", "vertex_enumeration")
         for name in names:
-            yield Entrant(f"QuantEcon {name}", quantecon_game, getattr(qe, name), lambda found: [found] if one else found)
+            yield Entrant(
+                f"QuantEcon {name}", quantecon_game, getattr(qe, name), lambda found: [found] if one else found
+            )
     if gambit := peer("pygambit"):
         name = "lcp_solve" if one else "enummixed_solve"
         solve = functools.partial(getattr(gambit.nash, name), rational=False)
@@ -72,7 +74,9 @@ def as_set(profiles: Any) -> set[tuple[float, ...]]:
     return {tuple(np.round(np.concatenate([np.asarray(s, float) for s in x]), 4) + 0.0) for x in profiles}
 
 
-def compete(workload: str, ours: Callable, payoffs: np.ndarray, rivals: list[Entrant], aim: str, turns: int, same: Callable) -> Rows:
+def compete(
+    workload: str, ours: Callable, payoffs: np.ndarray, rivals: list[Entrant], aim: str, turns: int, same: Callable
+) -> Rows:
     """A row for each rival, the fastest first, which the aim is about. ``ours`` gives strategies (games, places, ...), mask."""
     games = len(payoffs)
     batch, whole = jax.block_until_ready(jnp.asarray(payoffs)), on_all_cores(ours, payoffs)
@@ -92,7 +96,9 @@ def compete(workload: str, ours: Callable, payoffs: np.ndarray, rivals: list[Ent
         numbers.append(number)
         runs += [functools.partial(prebuilt, rival, objects), functools.partial(from_arrays, rival, payoffs[:number])]
     one, every, *times = by_turns(turns, lambda: ours(batch), whole, *runs).min(axis=0)
-    bound = floor(payoffs=payoffs_once, batch=(payoffs,), nbytes=payoffs.nbytes + sum(a.nbytes for a in jax.tree.leaves(found)))
+    bound = floor(
+        payoffs=payoffs_once, batch=(payoffs,), nbytes=payoffs.nbytes + sum(a.nbytes for a in jax.tree.leaves(found))
+    )
     rows = []
     for k, (rival, number) in enumerate(zip(rivals, numbers, strict=True)):
         built, arrays = times[2 * k] / number, times[2 * k + 1] / number
@@ -100,7 +106,12 @@ def compete(workload: str, ours: Callable, payoffs: np.ndarray, rivals: list[Ent
         made |= {"from arrays, µs": 1e6 * arrays, "ratio from arrays": arrays * games / one}
         rows.append(made | {"ratio on all cores": built * games / every, "other answers": differ[k]})
     rows = sorted(rows, key=lambda r: r["its µs"]) or [row(workload, one, each=games)]
-    more = {"floor": bound[0], "floors": every / bound[1], "on all cores, µs": 1e6 * every / games, "first call, s": first}
+    more = {
+        "floor": bound[0],
+        "floors": every / bound[1],
+        "on all cores, µs": 1e6 * every / games,
+        "first call, s": first,
+    }
     rows[0] |= {"aim": aim, **more}
     return rows
 
@@ -188,14 +199,18 @@ def single(quick: bool) -> Rows:
         times = by_turns(3 if quick else 7, *runs).min(axis=0)
         ours = int(times[: len(calls)].argmin())
         theirs = [as_set(r.profiles(r.solve(g))) for r, g in zip(rivals, objects, strict=True)]
-        rows += single_rows(size, list(calls)[ours], times[ours], rivals, times[len(calls) :], [s == sets[ours] for s in theirs])
+        rows += single_rows(
+            size, list(calls)[ours], times[ours], rivals, times[len(calls) :], [s == sets[ours] for s in theirs]
+        )
     return rows
 
 
-def single_rows(size: int, name: str, ours: float, rivals: list[Entrant], times: np.ndarray, same: list[bool]) -> list[Row]:
+def single_rows(
+    size: int, name: str, ours: float, rivals: list[Entrant], times: np.ndarray, same: list[bool]
+) -> list[Row]:
     workload = f"all equilibria of one {size}×{size} game, {name}"
     made = [
-        row(workload, ours, beside=r.name, theirs=t, **{"other answers": f"{int(not s)} of 1"})
+        row(workload, ours, beside=r.name, theirs=t) | {"other answers": f"{int(not s)} of 1"}
         for r, t, s in zip(rivals, times, same, strict=True)
     ]
     made = sorted(made, key=lambda r: r["its µs"]) or [row(workload, ours)]

@@ -63,11 +63,19 @@ def generic(quick: bool) -> Rows:
     for size in GENERIC[:2] if quick else GENERIC:
         payoffs = np.random.default_rng(1).normal(size=(games, 2, *size))
         *found, count, proved, regret = jax.tree.map(np.asarray, enumerate_all(payoffs))
-        made = {"workload": f"random games, {size[0]}×{size[1]}", "games": games, "proved complete": float(proved.mean())}
+        made = {
+            "workload": f"random games, {size[0]}×{size[1]}",
+            "games": games,
+            "proved complete": float(proved.mean()),
+        }
         made |= {"even in number": int((count % 2 == 0).sum()), "largest regret": float(np.nanmax(regret))}
         for rival in complete:
             pairs = zip(payoffs, sets(*found), strict=True)
-            apart = [(p, theirs - own) for p, own in pairs if own != (theirs := as_set(rival.profiles(rival.solve(rival.build(p)))))]
+            apart = [
+                (p, theirs - own)
+                for p, own in pairs
+                if own != (theirs := as_set(rival.profiles(rival.solve(rival.build(p)))))
+            ]
             worst = max([0.0, *(regret_of(p, flat) for p, more in apart for flat in more)])
             made |= {f"unlike {rival.name}": len(apart), f"regret of what only {rival.name} has": worst}
         rows.append(made)

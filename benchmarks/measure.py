@@ -5,6 +5,7 @@ part runs in a process of its own, so that peak memory and cold starts are its o
 """
 
 import argparse
+import functools
 import importlib
 import json
 import math
@@ -84,7 +85,10 @@ def within(workload: str, measured: float, unit: str, *, beside: str = "", aim: 
 def on_all_cores(function: Callable[..., Any], *batch: Any) -> Callable[[], list]:
     """A call of ``function`` on a batch (arrays lead with its items), cut into a part for each core of a CPU."""
     cores = CORES if jax.default_backend() == "cpu" else 1
-    parts = [jax.block_until_ready([jnp.asarray(a) for a in part]) for part in zip(*(np.array_split(b, cores) for b in batch), strict=True)]
+    parts = [
+        jax.block_until_ready([jnp.asarray(a) for a in part])
+        for part in zip(*(np.array_split(b, cores) for b in batch), strict=True)
+    ]
     pool = _threads()
     return lambda: list(pool.map(lambda part: jax.block_until_ready(function(*part)), parts))
 
@@ -94,7 +98,9 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(CORES)
 
 
-def floor(*, payoffs: Callable[..., Any] | None = None, batch: Sequence[Any] = (), nbytes: int = 0, exponentials: int = 0):
+def floor(
+    *, payoffs: Callable[..., Any] | None = None, batch: Sequence[Any] = (), nbytes: int = 0, exponentials: int = 0
+):
     """What bounds a workload on all cores, and the least seconds it can take, each measured here.
 
     ``payoffs`` of ``batch`` evaluated once, bytes read or written once, exponentials at their peak: the largest of them.
@@ -137,8 +143,10 @@ def peer(name: str) -> Any:
 
 def machine() -> dict[str, Any]:
     """Device, versions, commit, precision and load."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=9"]
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    root = Path(__file__).parents[1]
+    git = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True)
+    commit = git(["git", "describe", "--always", "--abbrev=9", "--exclude=*"]).stdout.strip()
+    changed = git(["git", "status", "--porcelain", "--", "solver", "games", "benchmarks/*.py"]).stdout.strip()
     return {
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
@@ -147,7 +155,7 @@ def machine() -> dict[str, Any]:
         "dtype": "float64" if jax.config.read("jax_enable_x64") else "float32",
         "python": platform.python_version(),
         **{name: _version(name) for name in VERSIONS},
-        "commit": commit or "unknown",
+        "commit": (commit or "unknown") + "-dirty" * bool(changed),
     }
 
 
@@ -185,7 +193,9 @@ def measured(script: str | Path, part: str, quick: bool = False, env: Mapping[st
         file = Path(folder) / "rows.json"
         words = [sys.executable, str(script), part, "--here", str(file), *["--quick"] * quick]
         try:
-            done = subprocess.run(words, env=os.environ | dict(env or {}), timeout=MOST, stderr=subprocess.PIPE, text=True)
+            done = subprocess.run(
+                words, env=os.environ | dict(env or {}), timeout=MOST, stderr=subprocess.PIPE, text=True
+            )
         except subprocess.TimeoutExpired:
             return [{"workload": part, "failed": f"not done in {MOST} s"}]
         if done.returncode or not file.exists():

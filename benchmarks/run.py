@@ -11,6 +11,7 @@ import argparse
 import importlib
 import json
 import re
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -34,58 +35,67 @@ def run(scripts: list[str], quick: bool, file: Path) -> dict[str, Any]:
         if old["quick"] == quick and all(old["machine"].get(k) == results["machine"][k] for k in SAME):
             results["parts"] = {k: v for k, v in old["parts"].items() if k.split()[0] not in scripts}
     for script in scripts:
-        for part in importlib.import_module(script).PARTS:
-            began = time.perf_counter()
+        for part in parts_of(script):
+            began, used = time.perf_counter(), processor_seconds()
             rows = measured(HERE / f"{script}.py", part, quick)
-            seconds = round(time.perf_counter() - began, 1)
-            print(f"\n{script} {part} ({seconds} s)\n{table(rows)}", flush=True)
-            results["parts"][f"{script} {part}"] = {"seconds": seconds, "rows": rows}
+            took = {"seconds": time.perf_counter() - began, "processor seconds": processor_seconds() - used}
+            print(f"\n{script} {part} ({took['seconds']:.0f} s)\n{table(rows)}", flush=True)
+            results["parts"][f"{script} {part}"] = took | {"rows": rows}
             file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     if "scaling" in scripts:
         importlib.import_module("scaling").figure(results["parts"], file.with_name("scaling.png"))
     return results
 
 
+def parts_of(script: str) -> list[str]:
+    """The parts of a script; one that cannot be imported fails as a whole, when it is run."""
+    try:
+        return list(importlib.import_module(script).PARTS)
+    except Exception:
+        return ["all"]
+
+
+def processor_seconds() -> float:
+    """What the processes that have ended so far have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def readme_tables(results: dict[str, Any]) -> str:
     """What stands in the README: the machine, every workload that has an aim, what failed, first answers, slopes."""
     rows: Rows = [row | {"part": name} for name, part in results["parts"].items() for row in part["rows"]]
-    aims = [_summary(row) for row in rows if row.get("aim")]
-    firsts = [row for row in rows if "entry point" in row]
-    slopes = [row for row in rows if "slope" in row]
-    failed = [{"part": row["part"], "failed": row["failed"]} for row in rows if "failed" in row]
-    told = [_machine(results), table(aims)]
-    told += ["What failed:", table(failed)] if failed else []
-    told += ["First answers in a new process, seconds:", table([_without(row, "part") for row in firsts])] if firsts else []
-    told += ["Time against size (s ∝ size^slope, over the upper half of the sizes):", table([_without(row, "part") for row in slopes])] if slopes else []
-    return "\n\n".join(told)
+    tables = {
+        "": [summary(row) for row in rows if row.get("aim")],
+        "What failed:": [{"part": row["part"], "failed": row["failed"]} for row in rows if "failed" in row],
+        "First answers in a new process, in seconds:": [without_part(row) for row in rows if "entry point" in row],
+        "Time and memory against size, as size^slope over the upper half of the sizes (`benchmarks/scaling.png`):": [
+            without_part(row) for row in rows if "slope" in row
+        ],
+    }
+    told = [f"{title}\n\n{table(some)}".strip() for title, some in tables.items() if some]
+    return "\n\n".join([about(results), *told])
 
 
-def _summary(row: dict[str, Any]) -> dict[str, Any]:
+def summary(row: dict[str, Any]) -> dict[str, Any]:
     """A workload in one line, whether it is a ratio to a peer or a figure to stay below."""
-    if "ratio" in row:
-        each = {"µs each": row["µs each"], "beside": row.get("beside", ""), "its µs": row.get("its µs"), "ratio": row["ratio"]}
-    else:
-        each = {"measured": f"{table_number(row['measured'])} {row['unit']}", "beside": row.get("beside", "")}
-    order = ("workload", "µs each", "measured", "beside", "its µs", "ratio", "aim", "floor", "floors")
-    full = row | each
-    return {name: full.get(name, "") for name in order}
+    if "measured" in row:
+        row = row | {"measured": f"{row['measured']:.3g} {row['unit']}"}
+    names = "workload,µs each,measured,beside,its µs,ratio,ratio on all cores,aim,floor,floors"
+    return {name: row.get(name, "") for name in names.split(",")}
 
 
-def table_number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def without_part(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k != "part"}
 
 
-def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
-    return {k: v for k, v in row.items() if k != name}
-
-
-def _machine(results: dict[str, Any]) -> str:
+def about(results: dict[str, Any]) -> str:
     m = results["machine"]
     peers = ", ".join(f"{name} {m[name]}" for name in ("quantecon", "pygambit", "nashpy", "nashopt", "scipy", "numba"))
-    size = "`--quick` sizes, " if results["quick"] else ""
     return (
-        f"Measured by `python benchmarks/run.py`{' --quick' * 0}: {size}{m['device']}, {m['devices']} device, {m['cores']} cores, "
-        f"load {m['load']}, jax {m['jax']}, {m['dtype']}, Python {m['python']}, commit {m['commit']}; beside {peers}."
+        f"`python benchmarks/run.py{' --quick' if results['quick'] else ''}` on {m['device']}, {m['cores']} cores, load "
+        f"{m['load']}: commit {m['commit']}, jax {m['jax']}, {m['dtype']}, Python {m['python']}; beside {peers}. A ratio is of "
+        "one thread to one thread where the peer has one; floors: how many times the least time that payoffs, memory or "
+        "exponentials need here."
     )
 
 
@@ -96,7 +106,9 @@ def write_readme(results: dict[str, Any], readme: Path = README) -> None:
     """
     text = readme.read_text()
     if not BLOCK.search(text):
-        raise ValueError(f"{readme.name} has no <!-- benchmarks --> ... <!-- /benchmarks -->: put these lines where tables go")
+        raise ValueError(
+            f"{readme.name} has no <!-- benchmarks --> ... <!-- /benchmarks -->: put these lines where tables go"
+        )
     readme.write_text(BLOCK.sub(lambda found: f"{found[1]}{readme_tables(results)}\n{found[2]}", text))
 
 
@@ -104,8 +116,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help=f"of {', '.join(SCRIPTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repeats: about two minutes")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="the JSON (default: benchmarks/results.json)")
-    parser.add_argument("--readme", action="store_true", help="measure nothing: write the README's tables from the JSON")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, metavar="FILE", help="the JSON (default: benchmarks/results.json)"
+    )
+    parser.add_argument(
+        "--readme", action="store_true", help="measure nothing: write the README's tables from the JSON"
+    )
     options = parser.parse_args()
     unknown = [name for name in options.scripts if name not in SCRIPTS]
     if unknown:

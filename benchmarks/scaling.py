@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from finite import all_equilibria, draw, one_equilibrium, path_end
-from measure import Rows, by_turns, clocked, main, peak_mb
+from measure import Rows, clocked, main, peak_mb
 from sweep import axes, duopoly
 
 from games.restriction import Parameters, RestrictionGame
@@ -35,18 +35,27 @@ from solver import Status, sweep
 LANES = 1024
 
 
-def grown(name: str, unit: str, sizes: Sequence[int], case: Callable[[int], Callable[[], Any]], per: Callable[[int], int]) -> Rows:
-    """Every size's time, the first call's, and the peak of memory; ``case(n)`` gives the call, ``per(n)`` what it does at once."""
+def grown(
+    name: str, unit: str, sizes: Sequence[int], case: Callable[[int], Callable[[], Any]], per: Callable[[int], int]
+) -> Rows:
+    """Every size's time, the first call's, and the peak of memory; ``case(n)`` gives a call that does ``per(n)`` at once."""
     rows = []
     for size in sizes:
         run = case(size)
         first, _ = clocked(run)
-        seconds = float(by_turns(1 if first > 20 else 3, run).min())
-        rows.append({"scaling": name, "unit": unit, "size": size, "seconds": seconds, "µs each": 1e6 * seconds / per(size)})
+        seconds = min(clocked(run)[0] for _ in range(1 if first > 20 else 3))
+        rows.append(
+            {"scaling": name, "unit": unit, "size": size, "seconds": seconds, "µs each": 1e6 * seconds / per(size)}
+        )
         rows[-1] |= {"first call, s": first, "peak MB": peak_mb()}
-    upper = rows[len(rows) // 2 - (len(rows) > 1 and len(rows) < 4) :]
+    upper = rows[-max(2, (len(rows) + 1) // 2) :]
     time, memory = (slope([r["size"] for r in upper], [r[key] for r in upper]) for key in ("seconds", "peak MB"))
-    last = {"scaling": name, "from": upper[0]["size"], "to": upper[-1]["size"], "µs each at the largest": rows[-1]["µs each"]}
+    last = {
+        "scaling": name,
+        "from": upper[0]["size"],
+        "to": upper[-1]["size"],
+        "µs each at the largest": rows[-1]["µs each"],
+    }
     return [*rows, last | {"slope": time, "slope of memory": memory, "peak MB at the largest": rows[-1]["peak MB"]}]
 
 
@@ -104,7 +113,9 @@ def exact(quick: bool) -> Rows:
         run = jax.jit(jax.vmap(lambda r: game.followers((jnp.full(1, r),) * 3).incumbent_payoff))
         return lambda: run(restrictions)
 
-    return grown("challengers, exact mode", "challengers", (1, 2) if quick else (1, 2, 3, 4, 5, 6), case, lambda n: points)
+    return grown(
+        "challengers, exact mode", "challengers", (1, 2) if quick else (1, 2, 3, 4, 5, 6), case, lambda n: points
+    )
 
 
 def incumbents(quick: bool) -> Rows:
@@ -124,10 +135,14 @@ def incumbents(quick: bool) -> Rows:
 
         return run
 
-    return grown("incumbents, certified equilibria", "incumbents", (1, 3) if quick else (1, 2, 4, 8), case, lambda n: points)
+    return grown(
+        "incumbents, certified equilibria", "incumbents", (1, 3) if quick else (1, 2, 4, 8), case, lambda n: points
+    )
 
 
-def finite(name: str, unit: str, sizes: Sequence[int], ours: Callable, games: int, shape: Callable[[int], tuple]) -> Rows:
+def finite(
+    name: str, unit: str, sizes: Sequence[int], ours: Callable, games: int, shape: Callable[[int], tuple]
+) -> Rows:
     def case(n):
         payoffs = jnp.asarray(draw(games, *shape(n)))
         return lambda: ours(payoffs)
@@ -146,7 +161,9 @@ def one(quick: bool) -> Rows:
 
 
 def players(quick: bool) -> Rows:
-    return finite("logit paths, 2 actions", "players", (2, 3) if quick else (2, 3, 4, 5, 6), path_end, 100, lambda n: (2,) * n)
+    return finite(
+        "logit paths, 2 actions", "players", (2, 3) if quick else (2, 3, 4, 5, 6), path_end, 100, lambda n: (2,) * n
+    )
 
 
 def figure(parts: dict[str, Any], file: Path) -> None:
@@ -159,11 +176,15 @@ def figure(parts: dict[str, Any], file: Path) -> None:
         return
     columns = 4
     lines = -(-len(curves) // columns)
-    drawn, every = plt.subplots(2 * lines, columns, figsize=(3.1 * columns, 4.4 * lines), squeeze=False, layout="constrained")
+    drawn, every = plt.subplots(
+        2 * lines, columns, figsize=(3.1 * columns, 4.4 * lines), squeeze=False, layout="constrained"
+    )
     for ax in every.ravel():
         ax.set_axis_off()
     for k, (*rows, last) in enumerate(curves):
-        for below, (key, exponent, label) in enumerate((("seconds", "slope", "seconds"), ("peak MB", "slope of memory", "peak MB"))):
+        for below, (key, exponent, label) in enumerate(
+            (("seconds", "slope", "seconds"), ("peak MB", "slope of memory", "peak MB"))
+        ):
             ax = every[2 * (k // columns) + below, k % columns]
             panel(ax, rows, last, key, exponent, label)
             if not below:
@@ -180,9 +201,11 @@ def panel(ax: Any, rows: Rows, last: dict, key: str, exponent: str, label: str) 
     centre = np.exp(np.log(values[sizes >= last["from"]]).mean() - last[exponent] * np.log(upper).mean())
     ax.set_axis_on()
     ax.loglog(sizes, values, "o-", color="black", ms=4, lw=1)
-    ax.loglog(upper, centre * upper ** last[exponent], "--", color="tab:orange", lw=2, label=f"slope {last[exponent]:.2f}")
+    ax.loglog(
+        upper, centre * upper ** last[exponent], "--", color="tab:orange", lw=2, label=f"slope {last[exponent]:.2f}"
+    )
     if sizes.max() < 1000:
-        ax.xaxis.set_major_locator(FixedLocator(sizes))
+        ax.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
         ax.set_xticklabels([f"{n:.0f}" for n in sizes])
         ax.xaxis.set_minor_locator(NullLocator())
     if values.max() / values.min() < 10:  # a whole decade, so that a flat line looks flat

@@ -193,11 +193,15 @@ def on_these_devices() -> dict:
     """What four devices and one are to agree on."""
     grid = {"slope": np.linspace(0.3, 0.5, 100), "shift": np.linspace(0.0, 0.2, 10)}
     ds = sweep(duopoly, grid, progress=False)
-    return {"devices": jax.device_count(), "strategies": ds.strategies.values.tolist(), "status": ds.status.values.tolist()}
+    return {
+        "devices": jax.device_count(),
+        "strategies": ds.strategies.values.tolist(),
+        "status": ds.status.values.tolist(),
+    }
 
 
 def sharding(quick: bool) -> Rows:
-    code = "import json, jax; jax.config.update('jax_enable_x64', True); import sweep; print(json.dumps(sweep.on_these_devices()))"
+    code = "import json, jax, sweep; jax.config.update('jax_enable_x64', True); print(json.dumps(sweep.on_these_devices()))"
     env = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {FOUR}".strip(), "JAX_PLATFORMS": "cpu"}
     there = Path(__file__).parent
     done = subprocess.run([sys.executable, "-c", code], env=env, cwd=there, capture_output=True, text=True, check=True)
