@@ -44,11 +44,16 @@ def test_a_part_that_fails_is_a_row_and_the_rest_goes_on(run, tmp_path, monkeypa
 
 
 RESULTS = {
-    "machine": dict.fromkeys(
-        ("device", "cores", "load", "commit", "jax", "dtype", "python")
-        + ("quantecon", "pygambit", "nashpy", "nashopt", "scipy", "numba"),
-        "this",
-    ),
+    "machine": {
+        "device": "this",
+        "cores": 2,
+        "load": 0.1,
+        "commit": "abc",
+        "jax": "1",
+        "dtype": "float64",
+        "python": "3",
+    }
+    | dict.fromkeys(("quantecon", "pygambit", "nashpy", "nashopt", "scipy", "numba"), "not installed"),
     "quick": False,
     "parts": {
         "finite all": {
