@@ -168,9 +168,9 @@ def _version(name: str) -> str:
 
 def table(rows: Rows) -> str:
     """Rows in Markdown; a column without a value anywhere is left out."""
-    columns = [c for c in dict.fromkeys(c for r in rows for c in r) if any(_cell(r.get(c)) for r in rows)]
+    columns = [c for c in dict.fromkeys(c for r in rows for c in r) if any(cell(r.get(c)) for r in rows)]
     lines = [columns, ["---" if isinstance(rows[0].get(c), str) else "---:" for c in columns]]
-    lines += [[_cell(r.get(c)) for c in columns] for r in rows]
+    lines += [[cell(r.get(c)) for c in columns] for r in rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -179,7 +179,8 @@ def _known(value: Any) -> bool:
     return value is not None and (isinstance(value, str) or bool(np.isfinite(value)))
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A number to three places, a word as it is, nothing for what is not known."""
     if not _known(value):
         return ""
     if isinstance(value, (str, int)):

@@ -152,7 +152,7 @@ def modes(quick: bool) -> Rows:
     fast, exact = solved(fast_play), solved(exact_play)
     fine = fast[2] & exact[2]
     gaps = {
-        "mixes, largest |ΔP|": np.abs(fast[0] - exact[0]).max(axis=(1, 2))[fine],
+        "mixes, largest difference": np.abs(fast[0] - exact[0]).max(axis=(1, 2))[fine],
         "incumbents' profits, relative": np.abs(fast[1] / exact[1] - 1).max(axis=1)[fine],
     }
     return [

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from measure import Rows, machine, measured, table
+from measure import Rows, cell, machine, measured, table
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results.json", HERE.parent / "README.md"
@@ -79,7 +79,7 @@ def readme_tables(results: dict[str, Any]) -> str:
 def summary(row: dict[str, Any]) -> dict[str, Any]:
     """A workload in one line, whether it is a ratio to a peer or a figure to stay below."""
     if "measured" in row:
-        row = row | {"measured": f"{row['measured']:.3g} {row['unit']}"}
+        row = row | {"measured": f"{cell(row['measured'])} {row['unit']}"}
     names = "workload,µs each,measured,beside,its µs,ratio,ratio on all cores,aim,floor,floors"
     return {name: row.get(name, "") for name in names.split(",")}
 

@@ -188,13 +188,13 @@ def figure(parts: dict[str, Any], file: Path) -> None:
             ax = every[2 * (k // columns) + below, k % columns]
             panel(ax, rows, last, key, exponent, label)
             if not below:
-                ax.set_title(last["scaling"], fontsize=9)
+                ax.set_title(last["scaling"], fontsize=8)
     drawn.savefig(file, dpi=150)
     plt.close(drawn)
 
 
 def panel(ax: Any, rows: Rows, last: dict, key: str, exponent: str, label: str) -> None:
-    from matplotlib.ticker import FixedLocator, NullLocator
+    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
     sizes, values = np.array([r["size"] for r in rows], float), np.array([r[key] for r in rows])
     upper = sizes[sizes >= last["from"]]
@@ -211,6 +211,7 @@ def panel(ax: Any, rows: Rows, last: dict, key: str, exponent: str, label: str) 
     if values.max() / values.min() < 10:  # a whole decade, so that a flat line looks flat
         middle = np.sqrt(values.max() * values.min())
         ax.set_ylim(middle / 10**0.7, middle * 10**0.7)
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(rows[0]["unit"], fontsize=8)
     ax.set_ylabel(label, fontsize=8)
     ax.tick_params(labelsize=7)
