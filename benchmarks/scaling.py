@@ -43,7 +43,9 @@ def grown(
     for size in sizes:
         run = case(size)
         first, _ = clocked(run)
-        seconds = min(clocked(run)[0] for _ in range(1 if first > 20 else 3))
+        seconds, _ = clocked(run)
+        if seconds < 5:
+            seconds = min(seconds, *(clocked(run)[0] for _ in range(3)))
         rows.append(
             {"scaling": name, "unit": unit, "size": size, "seconds": seconds, "µs each": 1e6 * seconds / per(size)}
         )
