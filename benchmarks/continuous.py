@@ -1,40 +1,38 @@
-"""Games of continuous actions beside nashopt and scipy: how long does a game take, how exact is it, are all equilibria found?
+"""Games of continuous actions beside nashopt and SciPy: how long does a game take, how exact is it, are all equilibria found?
 
-    python benchmarks/continuous.py [--games 10000] [--turns 5]
+    python benchmarks/continuous.py [cournot] [bertrand] [quadratic] [all] [--quick]
 
-All methods solve the same games from the same start, the middle of the players' sets, in turn; times are medians over the
-turns, of the wall clock, in one run. Of nashopt two times: as its users wait for it, since ``GNEP.solve`` compiles whenever it
-is called; and less what it says it spent on compiling. scipy's ``root`` gets the natural residual of
-marginal payoffs written in numpy; its ``minimize`` gets every player's payoff in turn until no strategy moves.
-"Regret": the largest gain from deviating as a share of the payoffs' range, measured by our code on everybody's answers.
+cournot, bertrand, quadratic   one equilibrium by ``Newton``, a batch of 10⁴.
+all                            the three equilibria of one game.
+
+All methods solve the same games from the same start, the middle of the players' sets, by turns, each on one thread.
+``GNEP.solve`` of nashopt compiles whenever it is called: what it says it spent on that, and posing the game, are left out; "as
+called" is with both. SciPy's ``root`` gets the natural residual of marginal payoffs written in NumPy, its ``minimize`` every
+player's payoff in turn until no strategy moves. "Regret": the largest gain from deviating as a share of the payoffs' range,
+measured by our code on everybody's answers. "Error": the largest distance from the closed form as a share of the sets.
 """
 
-import argparse
 import contextlib
-import importlib
 import io
-import time
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from measure import Row, Rows, by_turns, clocked, floor, main, on_all_cores, peer, row
 
 from games.bertrand import LogitBertrand
 from games.oligopoly import Cournot
 from solver import AbstractGame, Box, Newton, find_equilibria, solve
 from solver.continuous.conditions import split
+from solver.game import midpoint
 from solver.regret import certify_profile
 
-jax.config.update("jax_enable_x64", True)
-
 ALONE = 20  # games solved one at a time
-FRESH = 2  # games of one turn that nashopt compiles
+FRESH = 3  # of them by nashopt, which compiles each
 STARTS = 64
-COMPILING: list[float] = []  # seconds, of nashopt's last solves
 
 
 class LinearQuadratic(AbstractGame):
@@ -66,6 +64,16 @@ class Entry(AbstractGame):
         return p * (0.5 - p[::-1]) - self.sigma * (p * jnp.log(p) + (1 - p) * jnp.log1p(-p))
 
 
+class Case(NamedTuple):
+    """``payoff(game, x, i)`` and ``slopes(game, x)`` are the game again in NumPy, for SciPy."""
+
+    name: str
+    make: Callable[..., AbstractGame]
+    draw: Callable
+    payoff: Callable
+    slopes: Callable
+
+
 def draw_linear_quadratic(rng, count):
     Q = rng.uniform(-0.4, 0.4, (count, 5, 5)) + 2 * np.eye(5)
     return {"v": rng.uniform(-1, 3, (count, 5)), "Q": Q}
@@ -76,35 +84,27 @@ def logit_shares(game, x):
     return weight / weight.sum()
 
 
-class Case(NamedTuple):
-    """``payoff(game, x, i)`` and ``slopes(game, x)`` are the game again in numpy, for scipy."""
-
-    make: Callable[..., AbstractGame]
-    draw: Callable
-    payoff: Callable
-    slopes: Callable
-
-
-CASES = {
-    "Cournot, 5 firms": Case(
-        lambda a, b, c: Cournot(a, b, c, players=5),
-        lambda rng, n: {"a": rng.uniform(80, 120, n), "b": rng.uniform(0.5, 2, n), "c": rng.uniform(5, 20, n)},
-        lambda g, x, i: (g.a - g.b * x.sum() - g.c) * x[i],
-        lambda g, x: g.a - g.b * x.sum() - g.c - g.b * x,
-    ),
-    "Bertrand, logit, 3 firms": Case(
-        lambda c, mu: LogitBertrand(c, mu),
-        lambda rng, n: {"c": rng.uniform(0, 5, n), "mu": rng.uniform(0.5, 2, n)},
-        lambda g, x, i: (x[i] - g.c) * logit_shares(g, x)[i],
-        lambda g, x: logit_shares(g, x) * (1 - (x - g.c) * (1 - logit_shares(g, x)) / g.mu),
-    ),
-    "linear-quadratic, 5 players, active bounds": Case(
-        lambda v, Q: LinearQuadratic(v=v, Q=Q),
-        draw_linear_quadratic,
-        lambda g, x, i: x[i] * (g.v[i] - g.Q[i] @ x + g.Q[i, i] * x[i] / 2),
-        lambda g, x: g.v - g.Q @ x,
-    ),
-}
+COURNOT = Case(
+    "Cournot, 5 firms",
+    lambda a, b, c: Cournot(a, b, c, players=5),
+    lambda rng, n: {"a": rng.uniform(80, 120, n), "b": rng.uniform(0.5, 2, n), "c": rng.uniform(5, 20, n)},
+    lambda g, x, i: (g.a - g.b * x.sum() - g.c) * x[i],
+    lambda g, x: g.a - g.b * x.sum() - g.c - g.b * x,
+)
+BERTRAND = Case(
+    "Bertrand, logit, 3 firms",
+    lambda c, mu: LogitBertrand(c, mu),
+    lambda rng, n: {"c": rng.uniform(0, 5, n), "mu": rng.uniform(0.5, 2, n)},
+    lambda g, x, i: (x[i] - g.c) * logit_shares(g, x)[i],
+    lambda g, x: logit_shares(g, x) * (1 - (x - g.c) * (1 - logit_shares(g, x)) / g.mu),
+)
+QUADRATIC = Case(
+    "linear-quadratic, 5 players, active bounds",
+    lambda v, Q: LinearQuadratic(v=v, Q=Q),
+    draw_linear_quadratic,
+    lambda g, x, i: x[i] * (g.v[i] - g.Q[i] @ x + g.Q[i, i] * x[i] / 2),
+    lambda g, x: g.v - g.Q @ x,
+)
 
 
 def numpy_game(game) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -116,10 +116,9 @@ def by_root(case: Case, game) -> np.ndarray:
     from scipy.optimize import root
 
     g, low, high = game
-    width, scale = high - low, np.abs(case.slopes(g, (low + high) / 2)).max()
-    found = root(
-        lambda x: (x - np.clip(x + width / scale * case.slopes(g, x), low, high)) / width, (low + high) / 2, tol=1e-12
-    )
+    width, middle = high - low, (low + high) / 2
+    rate = width / np.abs(case.slopes(g, middle)).max()
+    found = root(lambda x: (x - np.clip(x + rate * case.slopes(g, x), low, high)) / width, middle, tol=1e-12)
     return np.clip(found.x, low, high)
 
 
@@ -143,37 +142,22 @@ def by_minimize(case: Case, game) -> np.ndarray:
     return x
 
 
-@cache
-def peer() -> Any:
-    """nashopt's ``GNEP``; its package does not declare that it needs qpsolvers."""
-    try:
-        return importlib.import_module("nashopt").GNEP
-    except ImportError as error:
-        print(f"nashopt is not installed, or not all it needs: {error}; skipped")
-        return None
-
-
-def nashopt_game(game) -> Any:
-    """The game as nashopt takes it; None if it is not installed."""
-    GNEP = peer()
-    if GNEP is None:
-        return None
+def by_nashopt(game, start) -> tuple[np.ndarray, float, float]:
+    """Its answer; the seconds of ``solve`` but for compiling; those as called, posing the game included."""
     _, low, high = numpy_game(game)
     losses = [lambda x, i=i: -game.payoffs(split(game, x))[i] for i in range(len(game.players))]
-    return GNEP([s.size for s in game.actions()], losses, lb=low, ub=high)
 
+    def pose():
+        return peer("nashopt").GNEP([s.size for s in game.actions()], losses, lb=low, ub=high)
 
-def by_nashopt(posed, start) -> np.ndarray:
     with contextlib.redirect_stdout(io.StringIO()):
-        found = posed.solve(x0=start, verbose=0)
-    COMPILING.append(float(found.stats.jax_jit_time))
-    return np.asarray(found.x)
+        posing, posed = clocked(pose)
+        seconds, found = clocked(lambda: posed.solve(x0=start, verbose=0))
+    return np.asarray(found.x), seconds - float(found.stats.jax_jit_time), posing + seconds
 
 
-def nashopt_quadratic(game) -> np.ndarray:
-    """Its solver of linear-quadratic games, by mixed-integer programming."""
-    GNEP_LQ = importlib.import_module("nashopt").GNEP_LQ
-
+def by_quadratic_nashopt(game) -> np.ndarray:
+    """nashopt's solver of linear-quadratic games, by mixed-integer programming."""
     g, low, high = numpy_game(game)
     losses = []
     for i in range(5):
@@ -182,67 +166,8 @@ def nashopt_quadratic(game) -> np.ndarray:
         losses.append(Q)
     costs = [np.where(np.arange(5) == i, -g.v, 0) for i in range(5)]
     with contextlib.redirect_stdout(io.StringIO()):
-        found = GNEP_LQ([1] * 5, losses, costs, lb=low, ub=high).solve()
+        found = peer("nashopt").GNEP_LQ([1] * 5, losses, costs, lb=low, ub=high).solve()
     return np.asarray((found[0] if isinstance(found, list) else found).x)
-
-
-def timed(run: Callable) -> tuple[float, Any]:
-    begin = time.perf_counter()
-    out = jax.block_until_ready(run())
-    return time.perf_counter() - begin, out
-
-
-class Bench:
-    """One case's games, and all methods' answers with their times, turn by turn."""
-
-    def __init__(self, case: Case, games: int):
-        self.case, self.parameters = case, case.draw(np.random.default_rng(0), games)
-        self.games = [case.make(**{k: v[i] for k, v in self.parameters.items()}) for i in range(ALONE)]
-        self.numpy = [numpy_game(game) for game in self.games]
-        self.batch = jax.jit(jax.vmap(lambda p: solve(case.make(**p), Newton(), throw=False)))
-        self.times: dict[str, list[float]] = {}
-        self.answers: dict[str, np.ndarray] = {}
-
-    def turn(self, number: int) -> None:
-        seconds, found = timed(lambda: self.batch(self.parameters))
-        self.note("nashgrid, a batch", seconds / len(found.status), np.concatenate(found.strategies, axis=1))
-        self.each("nashgrid, alone", lambda i: np.concatenate(solve(self.games[i], Newton(), throw=False).strategies))
-        if peer() is not None:
-            starts = [(low + high) / 2 for _, low, high in self.numpy]
-            fresh = range(FRESH * number % ALONE, FRESH * number % ALONE + FRESH)
-            COMPILING.clear()
-            self.each("nashopt, a game", lambda i: by_nashopt(nashopt_game(self.games[i]), starts[i]), fresh)
-            bare = float(self.times["nashopt, a game"][-1] - np.mean(COMPILING))
-            self.note("nashopt, but for compiling", bare, self.answers["nashopt, a game"])
-            if isinstance(self.games[0], LinearQuadratic):
-                self.each("nashopt, GNEP_LQ", lambda i: nashopt_quadratic(self.games[i]))
-        self.each("scipy root", lambda i: by_root(self.case, self.numpy[i]))
-        self.each("scipy minimize in turn", lambda i: by_minimize(self.case, self.numpy[i]), range(5))
-
-    def each(self, name: str, run: Callable, which=range(ALONE)) -> None:
-        seconds, found = timed(lambda: np.stack([run(i) for i in which]))
-        full = self.answers.get(name, np.full((ALONE, found.shape[1]), np.nan))
-        full[which.start : which.stop] = found
-        self.note(name, seconds / len(which), full)
-
-    def note(self, name: str, seconds: float, found: np.ndarray) -> None:
-        self.times.setdefault(name, []).append(seconds)
-        self.answers[name] = found
-
-    def table(self) -> None:
-        ours = np.median(self.times["nashgrid, a batch"][1:])
-        print(f"{'':28} {'us a game':>10} {'ratio':>8} {'games':>6}  largest regret   largest error (share of the set)")
-        for name, times in self.times.items():
-            x = self.answers[name]
-            done = np.flatnonzero(np.isfinite(x).all(axis=1))
-            some = {k: v[done] for k, v in self.parameters.items()}
-            regret, error = (np.asarray(v) for v in measure(self.case.make, some, x[done]))
-            seconds = np.median(times[1:] if len(times) > 1 else times)
-            off = f"{error.max():.1e}" if np.isfinite(error).all() else "no closed form"
-            print(
-                f"{name:28} {1e6 * seconds:10.4g} {seconds / ours:8.3g} {len(done):6} {regret.max():15.1e}   {off}",
-                flush=True,
-            )
 
 
 @eqx.filter_jit
@@ -259,60 +184,109 @@ def measure(make, parameters, x):
     return jax.vmap(one)(parameters, x)
 
 
-def time_cases(games: int, turns: int) -> None:
-    for name, case in CASES.items():
-        print(f"\n{name}; a batch of {games}")
-        bench = Bench(case, games)
-        for number in range(turns + 1):  # the first one compiles, and is left out
-            bench.turn(number)
-        bench.table()
+def compete(case: Case, quick: bool) -> Rows:
+    count, turns = (1000, 1) if quick else (10_000, 3)
+    parameters = case.draw(np.random.default_rng(0), count)
+    games = [case.make(**{k: v[i] for k, v in parameters.items()}) for i in range(ALONE)]
+    plain = [numpy_game(game) for game in games]
+
+    def solved(p):
+        return jnp.concatenate(solve(case.make(**p), Newton(), throw=False).strategies)
+
+    names, batch = list(parameters), jax.jit(jax.vmap(solved))
+    arrays = [parameters[k] for k in names]
+    runs = {"SciPy root": (lambda: [by_root(case, g) for g in plain], ALONE)}
+    runs["SciPy minimize in turn"] = (lambda: [by_minimize(case, g) for g in plain[:5]], 5)
+    alone = lambda: [np.concatenate(solve(g, Newton(), throw=False).strategies) for g in games]  # noqa: E731
+    runs["ours, a game at a time"] = (alone, ALONE)
+    if peer("nashopt") and case is QUADRATIC:
+        runs["nashopt GNEP_LQ"] = (lambda: [by_quadratic_nashopt(g) for g in games], ALONE)
+    every = on_all_cores(lambda *a: batch(dict(zip(names, a, strict=True))), *arrays)
+    first, found = clocked(lambda: batch(parameters))
+    one, whole, *times = by_turns(turns, lambda: batch(parameters), every, *(run for run, _ in runs.values())).min(
+        axis=0
+    )
+    answers = {name: (np.stack(run()), t / n) for (name, (run, n)), t in zip(runs.items(), times, strict=True)}
+    if peer("nashopt"):
+        starts = [(low + high) / 2 for _, low, high in plain[:FRESH]]
+        fresh = [by_nashopt(g, s) for g, s in zip(games, starts, strict=False)]
+        answers |= {"nashopt, compiled": (np.stack([x for x, _, _ in fresh]), min(t for _, t, _ in fresh))}
+        answers |= {"nashopt, as called": (np.stack([x for x, _, _ in fresh]), min(t for _, _, t in fresh))}
+    bound = floor(
+        payoffs=jax.vmap(lambda *a: payoffs_at_middle(case, dict(zip(names, a, strict=True)))),
+        batch=arrays,
+        nbytes=sum(a.nbytes for a in arrays),
+    )
+    return rows_of(case, count, parameters, answers, np.asarray(found), (first, one, whole), bound)
 
 
-def count_equilibria() -> None:
+def payoffs_at_middle(case: Case, p: dict) -> jax.Array:
+    game = case.make(**p)
+    return game.payoffs(midpoint(game))
+
+
+def rows_of(case, count, parameters, answers, found, seconds, bound) -> Rows:
+    first, one, whole = seconds
+    rows: list[Row] = []
+    quality = quality_of(case, parameters, found)
+    more = {"on all cores, µs": 1e6 * whole / count, "first call, s": first}
+    for name, (x, each) in answers.items():
+        aim = "≥ 100" if name == "nashopt, compiled" else ""
+        made = row(f"{case.name}, batch {count:,}", one, each=count, beside=name, theirs=each, aim=aim)
+        made |= {"its regret": quality_of(case, parameters, x)[0], "its error": quality_of(case, parameters, x)[1]}
+        made |= {"ratio on all cores": each * count / whole, "most apart": float(np.abs(x - found[: len(x)]).max())}
+        rows.append(made)
+    rows[0] |= {"regret": quality[0], "error": quality[1], **more}
+    for made in rows:
+        if made["aim"] or made is rows[0]:
+            made |= {"floor": bound[0], "floors": whole / bound[1]}
+    return rows
+
+
+def quality_of(case, parameters, x) -> tuple[float, float]:
+    regret, error = measure(case.make, {k: v[: len(x)] for k, v in parameters.items()}, x)
+    return float(regret.max()), float(error.max())
+
+
+def all_(quick: bool) -> Rows:
     """The entry game at σ = 0.2: three equilibria, the middle one unstable under best replies."""
     from scipy.optimize import root
 
-    print(f"\nall equilibria of the entry game at sigma = 0.2 (there are 3), from {STARTS} starts")
-    game = Entry(sigma=jnp.asarray(0.2))
-    starts = np.random.default_rng(0).uniform(0.001, 0.999, (STARTS, 2))
+    game, starts = Entry(sigma=jnp.asarray(0.2)), np.random.default_rng(0).uniform(0.001, 0.999, (STARTS, 2))
 
     def ours():
         return find_equilibria(game, key=jax.random.key(0), starts=STARTS)
 
-    (first, _), (again, found) = timed(ours), timed(ours)
-    print(f"nashgrid: {found.statement}; {again:.2f} s, with compilation {first:.2f} s")
+    (first, _), (again, found) = clocked(ours), clocked(ours)
 
     def equations(x):
         return 0.5 - x[::-1] - 0.2 * (np.log(x) - np.log1p(-x))
 
     with np.errstate(all="ignore"):
-        seconds, ends = timed(lambda: [root(equations, x, tol=1e-12) for x in starts])
-    report("scipy root", seconds, [end.x for end in ends])
-    posed = nashopt_game(game)
-    if posed is not None:  # fewer starts: it compiles at each
-        seconds, ends = timed(lambda: [by_nashopt(posed, x) for x in starts[:8]])
-        report("nashopt", seconds, ends)
+        seconds, ends = clocked(lambda: [root(equations, x, tol=1e-12) for x in starts])
+    told = {"found of 3": int(found.mask.sum()), "statement": found.statement, "first call, s": first}
+    rows = [{"all equilibria of an entry game": "ours", "starts": STARTS, "seconds": again, **told}]
+    rows.append(searched("SciPy root", game, seconds, [end.x for end in ends]))
+    if peer("nashopt"):  # fewer starts: it compiles at each
+        fresh = [by_nashopt(game, x) for x in starts[: 2 if quick else 8]]
+        rows.append(searched("nashopt, compiled", game, sum(t for _, t, _ in fresh), [x for x, _, _ in fresh]))
+    return rows
 
 
-def report(name: str, seconds: float, ends: list) -> None:
-    game = Entry(sigma=jnp.asarray(0.2))
-    tried, ends = len(ends), [x for x in ends if np.isfinite(x).all() and (x > 0).all() and (x < 1).all()]
-    regrets = np.asarray(
-        jax.jit(jax.vmap(lambda x: certify_profile(game, split(game, x))[1].max()))(jnp.asarray(np.array(ends)))
-    )
-    good = {tuple(np.round(x, 5)) for x, regret in zip(ends, regrets, strict=True) if regret < 1e-8}
-    print(f"{name}: {len(good)} found, {tried - (regrets < 1e-8).sum()} of {tried} starts without; {seconds:.2f} s")
+def searched(name: str, game: Entry, seconds: float, ends: list) -> Row:
+    inside = [x for x in ends if np.isfinite(x).all() and (x > 0).all() and (x < 1).all()]
+    regret = jax.jit(jax.vmap(lambda x: certify_profile(game, split(game, x))[1].max()))
+    regrets = np.asarray(regret(jnp.asarray(np.array(inside)))) if inside else []
+    good = {tuple(np.round(x, 5)) for x, r in zip(inside, regrets, strict=True) if r < 1e-8}
+    return {"all equilibria of an entry game": name, "starts": len(ends), "seconds": seconds, "found of 3": len(good)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--games", type=int, default=10_000)
-    parser.add_argument("--turns", type=int, default=5)
-    options = parser.parse_args()
-    print(f"jax {jax.__version__} on {jax.devices()[0]}")
-    time_cases(options.games, options.turns)
-    count_equilibria()
-
+PARTS: dict[str, Callable[[bool], Rows]] = {
+    "cournot": lambda quick: compete(COURNOT, quick),
+    "bertrand": lambda quick: compete(BERTRAND, quick),
+    "quadratic": lambda quick: compete(QUADRATIC, quick),
+    "all": all_,
+}
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, __file__, PARTS)

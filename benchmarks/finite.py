@@ -1,278 +1,224 @@
-"""Finite games: the same equilibria as QuantEcon and Gambit? And how long does a game take, beside them and Nashpy?
+"""How long does a finite game take, beside QuantEcon, Gambit and Nashpy?
 
-    python benchmarks/finite.py [--quick]               # microseconds a game and ratios; peers that are missing are named
-    python benchmarks/finite.py check [--games 10000]   # every equilibrium, generic and degenerate games; Lemke-Howson
+    python benchmarks/finite.py [all] [one] [logit] [single] [--quick]
 
-Ours is a batch of arrays on two threads; the peers take one game at a time from Python, first with their
-game objects already built, then from arrays as our call takes them. Both sides run by turns, and a ratio is of the least
-wall-clock times.
+all      all equilibria of two-player games in a batch of 10⁵.
+one      one equilibrium each, by Lemke and Howson's path from label 0.
+logit    the logit path to its Nash limit, 3×3×3, a batch of 10³.
+single   all equilibria of one large game.
+
+Peers take one game at a time from Python, which holds them to one thread, so a ratio is of our one thread; what all cores make
+of it stands beside. "Its µs" are of game objects built before, "from arrays" of the same with building them, as our call takes
+arrays. All take turns on the same games, and times are the least. "Other answers": on how many of the games compared.
 """
 
-import argparse
 import functools
-import importlib
-import itertools
-import os
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from measure import Row, Rows, by_turns, clocked, floor, main, on_all_cores, peer, row
 
-from solver import (
-    NormalForm,
-    extreme_equilibria,
-    interop,
-    lemke_howson,
-    logit_path,
-    support_enumeration,
-    vertex_enumeration,
-)
+from solver import NormalForm, lemke_howson, logit_path, support_enumeration, vertex_enumeration
 
-jax.config.update("jax_enable_x64", True)
-
-GENERIC = ((2, 2), (3, 3), (4, 4), (5, 5), (3, 4), (4, 6))
-SQUARE = (2, 3, 4, 5)
-THREADS = ThreadPoolExecutor(2)
+AIMS = {"all": {2: "≥ 100", 3: "≥ 100", 4: "≥ 20", 5: "≥ 10"}, "one": dict.fromkeys((2, 3, 4, 5), "≥ 20")}
+COMPARED = 50  # games
+TURN = 0.2  # seconds of a peer's turn
 
 
-@cache
-def peer(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        print(f"{name} is not installed: skipped")
-        return None
+class Entrant(NamedTuple):
+    """A peer: what it makes of payoffs (player, ...), how it solves that, and the profiles in its answer."""
+
+    name: str
+    build: Callable[[np.ndarray], Any]
+    solve: Callable[[Any], Any]
+    profiles: Callable[[Any], Any]
+
+
+def entrants(kind: str) -> Iterator[Entrant]:
+    one = kind == "one"
+    if qe := peer("quantecon.game_theory"):
+        names = ("lemke_howson",) if one else ("support_enumeration", "vertex_enumeration")
+        for name in names:
+            yield Entrant(
+                f"QuantEcon {name}", quantecon_game, getattr(qe, name), lambda found: [found] if one else found
+            )
+    if gambit := peer("pygambit"):
+        name = "lcp_solve" if one else "enummixed_solve"
+        solve = functools.partial(getattr(gambit.nash, name), rational=False)
+        yield Entrant(f"Gambit {name}, floats", gambit_game, solve, gambit_profiles)
+    if nashpy := peer("nashpy"):
+        name = "lemke_howson" if one else "support_enumeration"
+        solve = (lambda g: [g.lemke_howson(0)]) if one else (lambda g: list(g.support_enumeration()))
+        yield Entrant(f"Nashpy {name}", lambda p: nashpy.Game(*p), solve, lambda found: found)
+
+
+def quantecon_game(p: np.ndarray) -> Any:
+    qe = peer("quantecon.game_theory")
+    return qe.NormalFormGame((qe.Player(p[0]), qe.Player(np.ascontiguousarray(p[1].T))))
+
+
+def gambit_game(p: np.ndarray) -> Any:
+    return peer("pygambit").Game.from_arrays(*p)
+
+
+def gambit_profiles(result: Any) -> list[list[list[float]]]:
+    found = result.equilibria
+    return [[[float(profile[s]) for s in player.strategies] for player in profile.game.players] for profile in found]
+
+
+def as_set(profiles: Any) -> set[tuple[float, ...]]:
+    return {tuple(np.round(np.concatenate([np.asarray(s, float) for s in x]), 4) + 0.0) for x in profiles}
+
+
+def compete(
+    workload: str, ours: Callable, payoffs: np.ndarray, rivals: list[Entrant], aim: str, turns: int, same: Callable
+) -> Rows:
+    """A row for each rival, the fastest first, which the aim is about. ``ours`` gives strategies (games, places, ...), mask."""
+    games = len(payoffs)
+    batch, whole = jax.block_until_ready(jnp.asarray(payoffs)), on_all_cores(ours, payoffs)
+    first, found = clocked(lambda: ours(batch))
+    strategies, mask = jax.tree.map(lambda a: np.asarray(a)[:COMPARED], found)
+    answers = [as_set(zip(*(s[k][mask[k]] for s in strategies), strict=True)) for k in range(len(mask))]
+    runs, numbers, differ = [], [], []
+    for rival in rivals:
+        objects = [rival.build(p) for p in payoffs[:COMPARED]]
+        rival.solve(objects[0])
+        began, theirs = time.perf_counter(), []
+        while not theirs or (len(theirs) < len(objects) and time.perf_counter() - began < 5 * TURN):
+            theirs.append(as_set(rival.profiles(rival.solve(objects[len(theirs)]))))
+        number = int(np.clip(TURN * len(theirs) / (time.perf_counter() - began), 1, min(2000, games)))
+        objects = [rival.build(p) for p in payoffs[:number]]
+        differ.append(f"{sum(not same(a, b) for a, b in zip(answers, theirs, strict=False))} of {len(theirs)}")
+        numbers.append(number)
+        runs += [functools.partial(prebuilt, rival, objects), functools.partial(from_arrays, rival, payoffs[:number])]
+    one, every, *times = by_turns(turns, lambda: ours(batch), whole, *runs).min(axis=0)
+    bound = floor(
+        payoffs=payoffs_once, batch=(payoffs,), nbytes=payoffs.nbytes + sum(a.nbytes for a in jax.tree.leaves(found))
+    )
+    rows = []
+    for k, (rival, number) in enumerate(zip(rivals, numbers, strict=True)):
+        built, arrays = times[2 * k] / number, times[2 * k + 1] / number
+        made = row(workload, one, each=games, beside=rival.name, theirs=built)
+        made |= {"from arrays, µs": 1e6 * arrays, "ratio from arrays": arrays * games / one}
+        rows.append(made | {"ratio on all cores": built * games / every, "other answers": differ[k]})
+    rows = sorted(rows, key=lambda r: r["its µs"]) or [row(workload, one, each=games)]
+    more = {
+        "floor": bound[0],
+        "floors": every / bound[1],
+        "on all cores, µs": 1e6 * every / games,
+        "first call, s": first,
+    }
+    rows[0] |= {"aim": aim, **more}
+    return rows
+
+
+def prebuilt(rival: Entrant, objects: list) -> list:
+    return [rival.solve(g) for g in objects]
+
+
+def from_arrays(rival: Entrant, payoffs: np.ndarray) -> list:
+    return [rival.solve(rival.build(p)) for p in payoffs]
+
+
+@jax.vmap
+def payoffs_once(table: jax.Array) -> jax.Array:
+    """Expected payoffs of uniform play."""
+    return table.reshape(len(table), -1).mean(axis=1)
 
 
 @jax.jit
-def enumerate_all(payoffs):
-    def one(p):
-        found = support_enumeration(NormalForm(p))
-        return found.strategies, found.mask, found.count, found.complete, found.max_regret
-
-    return jax.vmap(one)(payoffs)
+@jax.vmap
+def all_equilibria(p: jax.Array) -> tuple:
+    found = support_enumeration(NormalForm(p))
+    return found.strategies, found.mask
 
 
-def as_set(pairs) -> set:
-    return {tuple(np.round(np.concatenate([np.asarray(s, float) for s in pair]), 5) + 0.0) for pair in pairs}
+@jax.jit
+@jax.vmap
+def one_equilibrium(p: jax.Array) -> tuple:
+    found = lemke_howson(NormalForm(p))
+    return found.strategies, found.mask
 
 
-def quantecon_all(p) -> set:
-    game = interop.to_quantecon(NormalForm(p))
-    return as_set(peer("quantecon.game_theory").vertex_enumeration(game))
+@jax.jit
+@jax.vmap
+def path_end(p: jax.Array) -> tuple:
+    found = logit_path(NormalForm(p))
+    last = found.mask.cumsum().argmax()
+    return [s[last][None] for s in found.strategies], found.mask[last][None]
 
 
-def gambit_profiles(result) -> list:
-    return [[[float(profile[s]) for s in player.strategies] for player in profile.game.players] for profile in result]
+def draw(games: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(games, len(shape), *shape))
 
 
-def gambit_all(p, rational: bool = False) -> set:
-    pygambit = peer("pygambit")
-    tables = [np.vectorize(pygambit.Rational, otypes=[object])(t.astype(int)) if rational else t for t in p]
-    result = pygambit.nash.enummixed_solve(pygambit.Game.from_arrays(*tables), rational=rational)
-    return as_set(gambit_profiles(result.equilibria))
+def batches(kind: str, ours: Callable, what: str, same: Callable, quick: bool) -> Rows:
+    games, rows = 10_000 if quick else 100_000, []
+    for size in (2, 3) if quick else (2, 3, 4, 5):
+        rivals, workload = list(entrants(kind)), f"{what}, {size}×{size}, batch {games:,}"
+        rows += compete(workload, ours, draw(games, size, size), rivals, AIMS[kind][size], 3 if quick else 7, same)
+    return rows
 
 
-def regret_of(p, flat) -> float:
-    x, y = np.array(flat[: p.shape[1]]), np.array(flat[p.shape[1] :])
-    u, v = p[0] @ y, x @ p[1]
-    return max(u.max() - x @ u, v.max() - v @ y)
+def all_(quick: bool) -> Rows:
+    return batches("all", all_equilibria, "all equilibria", lambda a, b: a == b, quick)
 
 
-def check_generic(games: int) -> None:
-    print(f"\n{games} random games of each size: sets of equilibria beside complete methods")
-    print(f"{'size':>6} {'complete':>9} {'even':>5} {'largest regret':>15}   ", end="")
-    print("differing from QuantEcon, from Gambit (largest regret of what only they have)")
-    for size in GENERIC:
-        number = games if size in GENERIC[:4] else games // 10
-        payoffs = np.random.default_rng(1).normal(size=(number, 2, *size))
-        strategies, mask, count, complete, regret = jax.tree.map(np.asarray, enumerate_all(payoffs))
-        line = f"{size[0]}x{size[1]:<4} {complete.mean():9.4f} {(count % 2 == 0).sum():5d} {np.nanmax(regret):15.1e}  "
-        for name, theirs in (("quantecon.game_theory", quantecon_all), ("pygambit", gambit_all)):
-            if peer(name) is None:
-                continue
-            wrong, worst = 0, 0.0
-            for k, p in enumerate(payoffs):
-                ours = as_set(zip(*(s[k][mask[k]] for s in strategies), strict=True))
-                other = theirs(p)
-                if ours != other:
-                    wrong += 1
-                    worst = max([worst, *(regret_of(p, flat) for flat in other - ours)])
-            line += f" {wrong} ({worst:.1e})"
-        print(line, flush=True)
+def one(quick: bool) -> Rows:
+    return batches("one", one_equilibrium, "one equilibrium", lambda a, b: bool(a & b), quick)
 
 
-def check_degenerate(games: int) -> None:
-    print(f"\n{games} games full of ties, of each kind: extreme equilibria beside Gambit's enummixed in rationals")
-    for most, size in itertools.product((1, 2), ((2, 2), (3, 3), (3, 4), (4, 4))):
-        payoffs = np.random.default_rng(2).integers(0, most + 1, (games, 2, *size)).astype(float)
-        exact = [as_set((e.x, e.y) for e in extreme_equilibria(NormalForm(p))) for p in payoffs]
-        ours = jax.jit(jax.vmap(lambda p: vertex_enumeration(NormalForm(p), capacity=128)))(payoffs)
-        x, y, mask = (np.asarray(v) for v in (*ours.strategies, ours.mask))
-        floats = [as_set(zip(a[k], b[k], strict=True)) for a, b, k in zip(x, y, mask, strict=True)]
-        wrong = sum(a != b for a, b in zip(exact, floats, strict=True))
-        line = f"{size[0]}x{size[1]}, payoffs 0 to {most}: exact and vertex_enumeration differ in {wrong}"
-        if peer("pygambit"):
-            theirs = [gambit_all(p, rational=True) for p in payoffs]
-            line += f"; exact and Gambit in {sum(a != b for a, b in zip(exact, theirs, strict=True))}"
-        claimed = np.asarray(enumerate_all(payoffs)[3])
-        more = [len(s) % 2 == 0 for s, c in zip(exact, claimed, strict=True) if c]
-        print(f"{line}; {claimed.mean():.3f} proved nondegenerate, of these even {sum(more)}", flush=True)
+def logit(quick: bool) -> Rows:
+    gambit, games = peer("pygambit"), 100 if quick else 1000
+    rivals = [Entrant("Gambit logit_solve", gambit_game, gambit.nash.logit_solve, gambit_profiles)] if gambit else []
+
+    def close(a: set, b: set) -> bool:
+        return bool(a and b) and np.abs(np.array(*a) - np.array(*b)).max() < 1e-3
+
+    workload = f"logit path to the Nash limit, 3×3×3, batch {games:,}"
+    return compete(workload, path_end, draw(games, 3, 3, 3), rivals, "≥ 20", 2 if quick else 3, close)
 
 
-def check_lemke_howson(games: int) -> None:
-    print(f"\nLemke-Howson on {games} games of whole payoffs 0 to 3, a random label each")
-    run = jax.jit(jax.vmap(lambda p, k: lemke_howson(NormalForm(p), k)))
-    for size in ((3, 3), (4, 4), (5, 5)):
-        rng = np.random.default_rng(3)
-        payoffs = rng.integers(0, 4, (games, 2, *size)).astype(float)
-        found = run(payoffs, rng.integers(0, sum(size), games))
-        mask = np.asarray(found.mask)[:, 0]
-        x, y = (np.asarray(s)[:, 0] for s in found.strategies)
-        worst = max(regret_of(p, np.concatenate(s)) for p, *s, ok in zip(payoffs, x, y, mask, strict=True) if ok)
-        print(
-            f"{size[0]}x{size[1]}: {(~mask).sum()} without an answer, largest regret of the rest {worst:.1e}",
-            flush=True,
-        )
-
-
-def by_turns(repeats: int, *runs) -> list[float]:
-    """Microseconds of the wall clock, the least of each run, which take turns."""
-    times = [[] for _ in runs]
-    for _ in range(repeats):
-        for run, taken in zip(runs, times, strict=True):
-            began = time.perf_counter()
-            run()
-            taken.append(time.perf_counter() - began)
-    return [1e6 * min(taken) for taken in times]
-
-
-def beside(name: str, solve, build, payoffs, ours, games: int) -> None:
-    objects = [build(p) for p in payoffs]
-    solve(objects[0])
-    mine, built, arrays = by_turns(
-        5, ours, lambda: [solve(g) for g in objects], lambda: [solve(build(p)) for p in payoffs]
-    )
-    mine, built, arrays = mine / games, built / len(payoffs), arrays / len(payoffs)
-    print(
-        f"    {name:30} {built:9.4g} us, {built / mine:7.4g}x; from arrays {arrays:9.4g} us, {arrays / mine:7.4g}x",
-        end="",
-    )
-    print(f"   (nashgrid {mine:.4g} us)", flush=True)
-
-
-def on_two_threads(function, payoffs):
-    """A call of ``function`` on both halves of a batch at once."""
-    halves = [jax.block_until_ready(jnp.asarray(half)) for half in np.array_split(payoffs, 2)]
-    return lambda: list(THREADS.map(lambda half: jax.block_until_ready(function(half)), halves))
-
-
-def peers_of(kind: str):
-    qe, gambit, nashpy = peer("quantecon.game_theory"), peer("pygambit"), peer("nashpy")
-    if qe:
-        build = lambda p: qe.NormalFormGame((qe.Player(p[0]), qe.Player(np.ascontiguousarray(p[1].T))))  # noqa: E731
-        if kind == "all":
-            yield "QuantEcon support_enumeration", qe.support_enumeration, build, 2000
-            yield "QuantEcon vertex_enumeration", qe.vertex_enumeration, build, 300
-        else:
-            yield "QuantEcon lemke_howson", qe.lemke_howson, build, 2000
-    if gambit:
-        build = lambda p: gambit.Game.from_arrays(*p)  # noqa: E731
-        if kind == "all":
-            yield "Gambit enummixed, floats", lambda g: gambit.nash.enummixed_solve(g, rational=False), build, 100
-        else:
-            yield "Gambit lcp, floats", lambda g: gambit.nash.lcp_solve(g, rational=False), build, 100
-    if nashpy:
-        build = lambda p: nashpy.Game(*p)  # noqa: E731
-        solve = (lambda g: list(g.support_enumeration())) if kind == "all" else lambda g: g.lemke_howson(0)
-        yield f"Nashpy {'support_enumeration' if kind == 'all' else 'lemke_howson'}", solve, build, 10
-
-
-def time_batches(games: int) -> None:
-    one = jax.jit(jax.vmap(lambda p: lemke_howson(NormalForm(p)).strategies))
-    for kind, ours in (("all", enumerate_all), ("one", one)):
-        for size in SQUARE:
-            payoffs = np.random.default_rng(0).normal(size=(games, 2, size, size))
-            call = on_two_threads(ours, payoffs)
-            half = payoffs[: games // 2]
-            (first,) = by_turns(1, lambda f=ours, p=half: jax.block_until_ready(f(p)))
-            (again,) = by_turns(5, call)
-            what = "all equilibria" if kind == "all" else "one equilibrium"
-            print(f"\n{what}, {size}x{size}: nashgrid {again / games:.4g} us a game; first call {first / 1e6:.2f} s")
-            for name, solve, build, number in peers_of(kind):
-                beside(name, solve, build, payoffs[:number], call, games)
-
-
-def time_single() -> None:
-    qe, gambit = peer("quantecon.game_theory"), peer("pygambit")
-    for size in (8, 12):
-        game = NormalForm(jnp.asarray(np.random.default_rng(0).normal(size=(2, size, size))))
-        runs = {f"nashgrid {m.__name__}": functools.partial(m, game) for m in (support_enumeration, vertex_enumeration)}
+def single(quick: bool) -> Rows:
+    rows = []
+    for size in (8,) if quick else (8, 12):
+        p = draw(1, size, size)[0]
+        game, sets = NormalForm(jnp.asarray(p)), []
+        calls = {f.__name__: functools.partial(f, game) for f in (support_enumeration, vertex_enumeration)}
         if size == 12:  # millions of supports
-            del runs["nashgrid support_enumeration"]
-        if qe:
-            runs["QuantEcon vertex_enumeration"] = functools.partial(qe.vertex_enumeration, interop.to_quantecon(game))
-        if gambit and size == 8:
-            solve = functools.partial(gambit.nash.enummixed_solve, rational=False)
-            runs["Gambit enummixed, floats"] = functools.partial(solve, interop.to_pygambit(game))
-        for run in runs.values():
-            jax.block_until_ready(run())
-        times = by_turns(7, *(lambda run=run: jax.block_until_ready(run()) for run in runs.values()))
-        print(f"\none {size}x{size} game, all equilibria")
-        for name, taken in zip(runs, times, strict=True):
-            print(f"    {name:30} {taken:9.4g} us", flush=True)
+            del calls["support_enumeration"]
+        rivals = [r for r in entrants("all") if "QuantEcon vertex" in r.name or (size == 8 and "Nashpy" not in r.name)]
+        objects = [r.build(p) for r in rivals]
+        runs = [*calls.values(), *(functools.partial(r.solve, g) for r, g in zip(rivals, objects, strict=True))]
+        for found in (run() for run in calls.values()):
+            sets.append(as_set(zip(*(np.asarray(s)[np.asarray(found.mask)] for s in found.strategies), strict=True)))
+        times = by_turns(3 if quick else 7, *runs).min(axis=0)
+        ours = int(times[: len(calls)].argmin())
+        theirs = [as_set(r.profiles(r.solve(g))) for r, g in zip(rivals, objects, strict=True)]
+        rows += single_rows(
+            size, list(calls)[ours], times[ours], rivals, times[len(calls) :], [s == sets[ours] for s in theirs]
+        )
+    return rows
 
 
-@jax.jit
-def path_ends(payoffs):
-    def one(p):
-        found = logit_path(NormalForm(p))
-        last = found.mask.cumsum().argmax()
-        return [s[last] for s in found.strategies], found.mask[last]
-
-    return jax.vmap(one)(payoffs)
-
-
-def time_logit(games: int) -> None:
-    payoffs = np.random.default_rng(0).normal(size=(games, 3, 3, 3, 3))
-
-    call = on_two_threads(path_ends, payoffs)
-    (first,) = by_turns(1, lambda: jax.block_until_ready(path_ends(payoffs[: games // 2])))
-    ends, arrived = jax.tree.map(lambda *halves: np.concatenate(halves), *call())
-    print(
-        f"\nlogit path to the Nash limit, 3x3x3, {games} games: {arrived.sum()} arrived; first call {first / 1e6:.2f} s"
-    )
-    gambit = peer("pygambit")
-    if gambit:
-        some = payoffs[:20]
-        theirs = [gambit_profiles(gambit.nash.logit_solve(gambit.Game.from_arrays(*p)).equilibria)[0] for p in some]
-        apart = [max(np.abs(e[k] - s).max() for e, s in zip(ends, one, strict=True)) for k, one in enumerate(theirs)]
-        print(f"    ends further than 1e-3 apart from Gambit's: {sum(a > 1e-3 for a in apart)} of {len(some)}")
-        beside("Gambit logit_solve", gambit.nash.logit_solve, lambda p: gambit.Game.from_arrays(*p), some, call, games)
+def single_rows(
+    size: int, name: str, ours: float, rivals: list[Entrant], times: np.ndarray, same: list[bool]
+) -> list[Row]:
+    workload = f"all equilibria of one {size}×{size} game, {name}"
+    made = [
+        row(workload, ours, beside=r.name, theirs=t) | {"other answers": f"{int(not s)} of 1"}
+        for r, t, s in zip(rivals, times, same, strict=True)
+    ]
+    made = sorted(made, key=lambda r: r["its µs"]) or [row(workload, ours)]
+    made[0]["aim"] = "≥ 1"
+    return made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("check", "time"), default="time")
-    parser.add_argument("--games", type=int)
-    parser.add_argument("--quick", action="store_true", help="a fifth of the games")
-    options = parser.parse_args()
-    print(f"jax {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    share = 5 if options.quick else 1
-    if options.what == "check":
-        games = options.games or 10_000 // share
-        check_generic(games)
-        check_degenerate(games // 10)
-        check_lemke_howson(games * 10)
-    else:
-        time_batches(options.games or 100_000 // share)
-        time_single()
-        time_logit(1000 // share)
-
+PARTS = {"all": all_, "one": one, "logit": logit, "single": single}
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, __file__, PARTS)

@@ -5,6 +5,7 @@ part runs in a process of its own, so that peak memory and cold starts are its o
 """
 
 import argparse
+import functools
 import importlib
 import json
 import math
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +27,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
+CORES = os.cpu_count() or 1
+MOST = 900  # seconds that a part may take
 VERSIONS = ("jax", "numpy", "scipy", "equinox", "nashpy", "quantecon", "pygambit", "nashopt", "numba")
 
 
@@ -55,9 +60,9 @@ def row(
     beside: str = "",
     theirs: float = math.nan,
     aim: str = "",
-    floor: float = math.nan,
+    floor: tuple[str, float] = ("", math.nan),
     **more: Any,
-) -> dict[str, Any]:
+) -> Row:
     """A workload beside a peer and above its floor: seconds for ``each`` items, of which the peer's are for one."""
     return {
         "workload": workload,
@@ -66,24 +71,58 @@ def row(
         "its µs": 1e6 * theirs,
         "ratio": theirs * each / ours,
         "aim": aim,
-        "floors": ours / floor,
+        "floor": floor[0],
+        "floors": ours / floor[1],
         **more,
     }
 
 
-def payoff_pass(batched_payoffs: Callable[..., Any], *args: Any) -> float:
-    """Seconds of one evaluation of a batch's payoffs, compiled: nothing that looks at every game can be faster."""
-    run = jax.jit(batched_payoffs)
-    return float(by_turns(9, lambda: run(*args)).min())
+def within(workload: str, measured: float, unit: str, *, beside: str = "", aim: str = "", **more: Any) -> Row:
+    """A workload that is to stay below a figure."""
+    return {"workload": workload, "measured": measured, "unit": unit, "beside": beside, "aim": aim, **more}
 
 
+def on_all_cores(function: Callable[..., Any], *batch: Any) -> Callable[[], list]:
+    """A call of ``function`` on a batch (arrays lead with its items), cut into a part for each core of a CPU."""
+    cores = CORES if jax.default_backend() == "cpu" else 1
+    parts = [
+        jax.block_until_ready([jnp.asarray(a) for a in part])
+        for part in zip(*(np.array_split(b, cores) for b in batch), strict=True)
+    ]
+    pool = _threads()
+    return lambda: list(pool.map(lambda part: jax.block_until_ready(function(*part)), parts))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(CORES)
+
+
+def floor(
+    *, payoffs: Callable[..., Any] | None = None, batch: Sequence[Any] = (), nbytes: int = 0, exponentials: int = 0
+):
+    """What bounds a workload on all cores, and the least seconds it can take, each measured here.
+
+    ``payoffs`` of ``batch`` evaluated once, bytes read or written once, exponentials at their peak: the largest of them.
+    """
+    able, bounds = limits(), {}
+    if payoffs is not None:
+        run = on_all_cores(jax.jit(payoffs), *batch)
+        bounds["payoffs once"] = float(by_turns(5, run).min())
+    bounds["memory"] = nbytes / able["bytes a second"]
+    bounds["exponentials"] = exponentials / able["exponentials a second"]
+    return max(bounds.items(), key=lambda item: item[1])
+
+
+@cache
 def limits() -> dict[str, float]:
-    """What this device does at most in this process: exponentials in float64 and bytes copied, a second."""
-    small, large = jnp.linspace(0.0, 1.0, 2**16), jnp.zeros(2**25)
+    """What this device does at most in this process, on all cores: exponentials and bytes read or written, a second."""
+    small, large = jnp.linspace(0.0, 1.0, 2**15), jnp.zeros(2**24)
     exp = jax.jit(lambda x: jax.lax.fori_loop(0, 64, lambda _, y: jnp.exp(-y), x))
-    copy = jax.jit(lambda x: x + 1)
-    fast, wide = by_turns(9, lambda: exp(small), lambda: copy(large)).min(axis=0)
-    return {"exponentials a second": 64 * small.size / fast, "bytes a second": 2 * large.nbytes / wide}
+    add = jax.jit(lambda x: x + 1)
+    many = np.broadcast_to(small, (CORES, len(small)))
+    fast, wide = by_turns(5, on_all_cores(exp, many), on_all_cores(add, large)).min(axis=0)
+    return {"exponentials a second": 64 * many.size / fast, "bytes a second": 2 * large.nbytes / wide}
 
 
 def peak_mb() -> float:
@@ -104,8 +143,10 @@ def peer(name: str) -> Any:
 
 def machine() -> dict[str, Any]:
     """Device, versions, commit, precision and load."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=9"]
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    root = Path(__file__).parents[1]
+    git = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True)
+    commit = git(["git", "describe", "--always", "--abbrev=9", "--exclude=*"]).stdout.strip()
+    changed = git(["git", "status", "--porcelain", "--", "solver", "games", "benchmarks/*.py"]).stdout.strip()
     return {
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
@@ -114,7 +155,7 @@ def machine() -> dict[str, Any]:
         "dtype": "float64" if jax.config.read("jax_enable_x64") else "float32",
         "python": platform.python_version(),
         **{name: _version(name) for name in VERSIONS},
-        "commit": commit or "unknown",
+        "commit": (commit or "unknown") + "-dirty" * bool(changed),
     }
 
 
@@ -127,26 +168,41 @@ def _version(name: str) -> str:
 
 def table(rows: Rows) -> str:
     """Rows in Markdown; a column without a value anywhere is left out."""
-    columns = [c for c in dict.fromkeys(c for r in rows for c in r) if any(_cell(r.get(c)) for r in rows)]
+    columns = [c for c in dict.fromkeys(c for r in rows for c in r) if any(cell(r.get(c)) for r in rows)]
     lines = [columns, ["---" if isinstance(rows[0].get(c), str) else "---:" for c in columns]]
-    lines += [[_cell(r.get(c)) for c in columns] for r in rows]
+    lines += [[cell(r.get(c)) for c in columns] for r in rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cell(value: Any) -> str:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+def _known(value: Any) -> bool:
+    """JSON has no nan."""
+    return value is not None and (isinstance(value, str) or bool(np.isfinite(value)))
+
+
+def cell(value: Any) -> str:
+    """A number to three places, a word as it is, nothing for what is not known."""
+    if not _known(value):
         return ""
     if isinstance(value, (str, int)):
         return f"{value:,}" if isinstance(value, int) else value
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
 
 
-def measured(script: str | Path, part: str, quick: bool = False) -> Rows:
-    """The rows of one part of a script, from a process of its own."""
+def measured(script: str | Path, part: str, quick: bool = False, env: Mapping[str, str] | None = None) -> Rows:
+    """The rows of one part of a script, from a process of its own; one that fails or takes too long is a row that says so."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.json"
         words = [sys.executable, str(script), part, "--here", str(file), *["--quick"] * quick]
-        subprocess.run(words, check=True)
+        try:
+            done = subprocess.run(
+                words, env=os.environ | dict(env or {}), timeout=MOST, stderr=subprocess.PIPE, text=True
+            )
+        except subprocess.TimeoutExpired:
+            return [{"workload": part, "failed": f"not done in {MOST} s"}]
+        if done.returncode or not file.exists():
+            last = (done.stderr.strip().splitlines() or [""])[-1]
+            print(done.stderr, file=sys.stderr, flush=True)
+            return [{"workload": part, "failed": f"exit {done.returncode}: {last[:200]}"}]
         return json.loads(file.read_text())
 
 
@@ -162,8 +218,8 @@ def main(doc: str | None, script: str, parts: Mapping[str, Callable[[bool], Rows
         parser.error(f"no part {unknown[0]!r}: choose among {', '.join(parts)}")
     if options.here:
         jax.config.update("jax_enable_x64", True)
-        rows = [{k: v for k, v in r.items() if v == v} for r in parts[options.parts[0]](options.quick)]  # JSON has no nan
-        Path(options.here).write_text(json.dumps(rows, allow_nan=False))
+        rows = [{k: v for k, v in r.items() if _known(v)} for r in parts[options.parts[0]](options.quick)]
+        Path(options.here).write_text(json.dumps(rows, allow_nan=False, default=lambda x: x.item()))
         return
     for part in options.parts or parts:
         print(f"\n{part}", flush=True)

@@ -1,28 +1,33 @@
-"""What a sweep costs: over the bare solve, with lanes of unequal difficulty, in memory, and on the restriction game.
+"""What a sweep costs: over the bare solve, with lanes of unequal difficulty, refined, on devices, and on the restriction game.
 
-    python benchmarks/sweep.py [overhead] [compaction] [memory] [growth] [refine [SIDE]] [phase [SIDE]]
+    python benchmarks/sweep.py [overhead] [compaction] [refine] [phase] [sharding] [--quick]
 
-Every part runs in a process of its own, so that peak memory and cold starts are its own.
+overhead     10⁴ cheap points of much the same difficulty, beside one batched ``solve``, which is their floor.
+compaction   2,048 lanes beside one loop that waits for its slowest: one slow lane, and difficulties spread evenly.
+refine       an adaptive sweep of a finite game whose regimes are known in closed form, beside its whole grid.
+phase        a stored, certified 100 × 100 phase diagram of the default restriction game, in a new process and again.
+sharding     the same sweep on one device and on four of one machine: the same results?
+
+Time and memory against the number of points: ``benchmarks/scaling.py points``.
 """
 
-import resource
+import json
+import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from measure import Rows, by_turns, clocked, floor, main, peak_mb, row, within
 
-jax.config.update("jax_enable_x64", True)
+from games.restriction import RestrictionGame
+from solver import AbstractGame, BestResponse, Box, NormalForm, Status, solve, sweep
 
-from games.restriction import RestrictionGame  # noqa: E402
-from solver import AbstractGame, BestResponse, Box, NormalForm, Status, solve, sweep  # noqa: E402
-
-PARTS = ("overhead", "compaction", "memory", "growth", "refine", "phase")
+FOUR = "--xla_force_host_platform_device_count=4"
 
 
 class Differentiated(AbstractGame):
@@ -50,6 +55,10 @@ def duopoly(slope, shift):
 
 def eight(slope, shift):
     return Differentiated(slope, shift, tuple(map(str, range(8))))
+
+
+def axes(side: int) -> dict[str, np.ndarray]:
+    return {"slope": np.linspace(0.3, 0.5, side), "shift": np.linspace(0.0, 0.2, side)}
 
 
 class GradientPlay(eqx.Module):
@@ -83,87 +92,53 @@ def bare(make, algorithm, slope, shift, max_steps):
     return jax.vmap(lambda s, t: solve(make(s, t), algorithm, max_steps=max_steps, throw=False))(slope, shift)
 
 
-def fastest(*runs, repeats=5):
-    """The shortest wall time of each, taking turns, compiled before."""
-    times = np.full((len(runs), repeats), np.inf)
-    for run in runs:
-        jax.block_until_ready(run())
-    for k in range(repeats):
-        for i, run in enumerate(runs):
-            began = time.perf_counter()
-            jax.block_until_ready(run())
-            times[i, k] = time.perf_counter() - began
-    return times.min(axis=1)
-
-
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def overhead():
-    """10^4 points, all of much the same difficulty."""
-    axes = {"slope": np.linspace(0.3, 0.5, 100), "shift": np.linspace(0.0, 0.2, 100)}
-    slope, shift = (jnp.asarray(a.ravel()) for a in np.meshgrid(*axes.values(), indexing="ij"))
+def overhead(quick: bool) -> Rows:
+    grid = axes(100)
+    slope, shift = (jnp.asarray(a.ravel()) for a in np.meshgrid(*grid.values(), indexing="ij"))
 
     def stored():
         with tempfile.TemporaryDirectory() as folder:
-            return sweep(duopoly, axes, store=Path(folder) / "s.zarr", progress=False).payoffs.values
+            return sweep(duopoly, grid, store=Path(folder) / "s.zarr", progress=False).payoffs.values
 
-    plain, memory, disk = fastest(
+    plain, memory, disk = by_turns(
+        5 if quick else 25,  # the least of five moved by 30 %
         lambda: bare(duopoly, BestResponse(), slope, shift, 200).payoffs,
-        lambda: sweep(duopoly, axes, progress=False).payoffs.values,
+        lambda: sweep(duopoly, grid, progress=False).payoffs.values,
         stored,
-        repeats=25,  # of a third of a second each: the least of five moved by 30 %
-    )
-    print(f"10^4 points: bare {plain:.3f} s, sweep {memory:.3f} s ({memory / plain - 1:+.1%}), ", end="")
-    print(f"with a store {disk:.3f} s ({disk / plain - 1:+.1%})")
+    ).min(axis=0)
+    once = jax.vmap(lambda s, t: duopoly(s, t).payoffs((jnp.ones(1), jnp.ones(1))))
+    bound = floor(payoffs=once, batch=(slope, shift), nbytes=10 * slope.nbytes)
+    return [
+        within(name, 100 * (seconds / plain - 1), "%", beside="bare batched solve", aim=aim, seconds=seconds)
+        | {"bare, s": plain, "floor": bound[0], "floors": seconds / bound[1]}
+        for name, seconds, aim in (
+            ("sweep of 10⁴ points, overhead", memory, "≤ 5 %"),
+            ("the same with a store", disk, ""),
+        )
+    ]
 
 
-def compaction():
-    """2048 lanes: one slow, then difficulties spread evenly in the logarithm of the rounds needed."""
+def compaction(quick: bool) -> Rows:
+    lanes, rows = 256 if quick else 2048, []
     for name, slopes in (
-        ("one slow lane", np.append(np.linspace(0.1, 0.3, 2047), 0.99)),
-        ("spread", 1 - np.geomspace(0.9, 0.01, 2048)),
+        ("one slow lane", np.append(np.linspace(0.1, 0.3, lanes - 1), 0.99)),
+        ("spread", 1 - np.geomspace(0.9, 0.01, lanes)),
     ):
-        grid, lanes = {"slope": slopes, "shift": [0.0]}, (jnp.asarray(slopes), jnp.zeros(len(slopes)))
-        plain, packed = fastest(
-            lambda lanes=lanes: bare(eight, GradientPlay(), lanes[0], lanes[1], 9999).payoffs,
-            lambda grid=grid: sweep(eight, grid, GradientPlay(), max_steps=9999, progress=False).payoffs.values,
-            repeats=1,
-        )
-        ds = sweep(eight, grid, GradientPlay(), max_steps=9999, progress=False)
+        grid, arrays = {"slope": slopes, "shift": [0.0]}, (jnp.asarray(slopes), jnp.zeros(lanes))
+
+        def packed(grid=grid):
+            return sweep(eight, grid, GradientPlay(), max_steps=9999, progress=False)
+
+        ds = packed()
+        plain, ours = by_turns(
+            1, lambda arrays=arrays: bare(eight, GradientPlay(), *arrays, 9999).payoffs, lambda: packed().payoffs.values
+        ).min(axis=0)
+        made = row(f"{lanes:,} lanes, {name}", ours, each=lanes, beside="one loop", theirs=plain / lanes)
         steps = ds.num_steps.values
-        print(f"{name}: plain {plain:.2f} s, sweep {packed:.2f} s: {plain / packed:.1f} times; ", end="")
-        print(
-            f"steps median {np.median(steps):.0f}, most {steps.max()}; certified {float((ds.status == 0).mean()):.1%}"
-        )
-
-
-def memory(side=1000):
-    """10^6 cheap points to disk; the peak against that of 10^4 points."""
-    for n in (100, side):
-        axes = {"slope": np.linspace(0.3, 0.5, n), "shift": np.linspace(0.0, 0.2, n)}
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.perf_counter()
-            ds = sweep(duopoly, axes, store=Path(folder) / "s.zarr", progress=False)
-            seconds = time.perf_counter() - began
-            size = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file()) / 2**20
-            print(f"{n * n:>9,} points: {seconds:.1f} s, peak {peak():.0f} MB, store {size:.0f} MB", flush=True)
-            del ds
-
-
-def growth():
-    """Cold and warm points a minute, from 10^2 to 10^5 points."""
-    for n in (10, 32, 100, 316):
-        axes = {"slope": np.linspace(0.3, 0.5, n), "shift": np.linspace(0.0, 0.2, n)}
-        seconds = []
-        for _ in range(2):
-            began = time.perf_counter()
-            sweep(duopoly, axes, progress=False)
-            seconds.append(time.perf_counter() - began)
-        print(
-            f"{n * n:>9,} points: first {seconds[0]:.2f} s, again {seconds[1]:.2f} s, {n * n / seconds[1] * 60:,.0f} a minute"
-        )
+        made |= {"median steps": float(np.median(steps)), "most steps": int(steps.max())}
+        # no loop of lanes can do less than the steps that the lanes need
+        rows.append(made | {"steps wasted by one loop": float(steps.max() * steps.size / steps.sum())})
+    return rows
 
 
 def entry(x, y):
@@ -172,55 +147,72 @@ def entry(x, y):
     return NormalForm(jnp.stack([jnp.tile(one[:, None], (1, 3)), jnp.tile(two, (3, 1))]))
 
 
-def refine(side=512):
-    """The regimes of a finite game, all boundaries in closed form: an adaptive sweep against the whole grid's."""
+def regimes(ds):
+    return ds.strategies.argmax("action")
+
+
+def refine(quick: bool) -> Rows:
+    side, rows = 128 if quick else 512, []
     grid = {"x": np.linspace(0.0, 1.0, side), "y": np.linspace(0.0, 1.0, side)}
     x, y = np.meshgrid(*grid.values(), indexing="ij")
     exact = np.stack([np.stack([x, y**2 + 0.25, 0.8 - x * y / 2]).argmax(0), (y > 0.5).astype(int)], axis=-1)
-
-    def regimes(ds):
-        return ds.strategies.argmax("action")
-
     for about in ("first", "again"):
-        began = time.perf_counter()
-        ds = sweep(entry, grid, refine=regimes, progress=False)
-        middle = time.perf_counter()
-        whole = sweep(entry, grid, progress=False)
-        ended = time.perf_counter()
-        print(f"{side} x {side} {about}: adaptive {middle - began:.2f} s, whole {ended - middle:.2f} s; ", end="")
-        print(f"{float(ds.solved.mean()):.2%} of the points solved, ", end="")
-        print(f"regime unlike the whole grid's at {int((ds.regime != regimes(whole)).any('player').sum())}, ", end="")
-        print(f"unlike the closed form at {int((ds.regime.values != exact).any(axis=-1).sum())} points", flush=True)
+        adaptive, ds = clocked(lambda: sweep(entry, grid, refine=regimes, progress=False))
+        every, whole = clocked(lambda: sweep(entry, grid, progress=False))
+        rows.append(
+            {"workload": f"adaptive sweep, {side} × {side}, {about}", "s": adaptive, "whole grid, s": every}
+            | {"points solved, %": 100 * float(ds.solved.mean())}
+            | {"unlike the whole grid's": int((ds.regime != regimes(whole)).any("player").sum())}
+            | {"unlike the closed form": int((ds.regime.values != exact).any(axis=-1).sum())}
+        )
+    return rows
 
 
-def phase(side=20):
-    """A certified phase diagram of the default restriction game over ρ and σ, cold."""
+def rho_sigma(rho, sigma):
+    return RestrictionGame(rho=rho, sigma=sigma)
+
+
+def phase(quick: bool) -> Rows:
+    side, rows = 10 if quick else 100, []
     grid = {"rho": np.geomspace(1.0, 12.0, side), "sigma": np.geomspace(0.4, 1.0, side)}
 
-    def make(rho, sigma):
-        return RestrictionGame(rho=rho, sigma=sigma)
-
-    for about in ("cold", "warm"):
-        began = time.perf_counter()
+    def solved():
         with tempfile.TemporaryDirectory() as folder:
-            ds = sweep(make, grid, store=Path(folder) / "s.zarr").compute()
-        seconds = time.perf_counter() - began
-        share = float((ds.status == int(Status.converged)).mean())
-        print(f"{side} x {side} {about}: {seconds:.1f} s, {side**2 / seconds * 60:,.0f} points a minute, ", end="")
-        print(
-            f"certified {share:.1%}, largest regret there {float(ds.max_regret.where(ds.status == 0).max()):.1e}, ",
-            end="",
-        )
-        print(f"peak {peak():.0f} MB", flush=True)
+            return sweep(rho_sigma, grid, store=Path(folder) / "s.zarr", progress=False).compute()
 
+    for about, aim in (("cold", "" if quick else "≤ 60 s"), ("warm", "")):
+        seconds, ds = clocked(solved)
+        fine = ds.status == int(Status.converged)
+        made = within(f"{side} × {side} certified phase diagram, {about}", seconds, "s", aim=aim)
+        made |= {"certified, %": 100 * float(fine.mean()), "largest regret": float(ds.max_regret.where(fine).max())}
+        rows.append(made | {"points a minute": 60 * side**2 / seconds, "peak MB": peak_mb()})
+    return rows
+
+
+def on_these_devices() -> dict:
+    """What four devices and one are to agree on."""
+    grid = {"slope": np.linspace(0.3, 0.5, 100), "shift": np.linspace(0.0, 0.2, 10)}
+    ds = sweep(duopoly, grid, progress=False)
+    return {
+        "devices": jax.device_count(),
+        "strategies": ds.strategies.values.tolist(),
+        "status": ds.status.values.tolist(),
+    }
+
+
+def sharding(quick: bool) -> Rows:
+    code = "import json, jax, sweep; jax.config.update('jax_enable_x64', True); print(json.dumps(sweep.on_these_devices()))"
+    env = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {FOUR}".strip(), "JAX_PLATFORMS": "cpu"}
+    there = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=there, capture_output=True, text=True, check=True)
+    four, one = json.loads(done.stdout.splitlines()[-1]), on_these_devices()
+    apart = np.abs(np.array(four["strategies"]) - np.array(one["strategies"])).max()
+    unlike = int((np.array(four["status"]) != np.array(one["status"])).sum())
+    made = {"workload": "1,000 points on four devices of a CPU beside one", "devices": four["devices"]}
+    return [made | {"strategies, most apart": float(apart), "other status": unlike}]
+
+
+PARTS = {"overhead": overhead, "compaction": compaction, "refine": refine, "phase": phase, "sharding": sharding}
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--here"]:
-        globals()[sys.argv[2]](*map(int, sys.argv[3:]))
-    else:
-        words = sys.argv[1:] or list(PARTS)
-        for k, word in enumerate(words):
-            if word in PARTS:
-                size = [w for w in words[k + 1 : k + 2] if w.isdigit()]
-                print(f"--- {word}", flush=True)
-                subprocess.run([sys.executable, __file__, "--here", word, *size], check=True)
+    main(__doc__, __file__, PARTS)

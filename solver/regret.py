@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.polynomial import chebyshev
 
+from solver.chebyshev import vandermonde
 from solver.game import AbstractGame, Profile, checked_profile, pad
 from solver.normal_form import NormalForm
 from solver.solution import Certificate
@@ -180,14 +180,14 @@ def _fill(points: Array, count: int) -> Array:
 def _peaks(space: Box, strategy: Array, values: Array, top: Array, width: int) -> tuple[Array, Array]:
     """The maxima of the panels' interpolants, and the largest error that could matter."""
     u = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
-    fit = np.linalg.inv(chebyshev.chebvander(u, NODES - 1))
+    fit = np.linalg.inv(vandermonde(u, NODES))
     fine = np.linspace(-1, 1, FINE)
     points, errors = [], []
     for line in range(_num_lines(space)):
         start, direction, position = _line(space, strategy, line)
         low, high = _panels(position)
         coefficients = values[2 * NODES * line : 2 * NODES * (line + 1)].reshape(2, NODES) @ fit.T
-        curve = coefficients @ chebyshev.chebvander(fine, NODES - 1).T
+        curve = coefficients @ vandermonde(fine, NODES).T
         at = curve[:, 1:-1].argmax(axis=1) + 1
         left, mid, right = (jnp.take_along_axis(curve, (at + k)[:, None], 1)[:, 0] for k in (-1, 0, 1))
         bend = left - 2 * mid + right

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.polynomial import chebyshev
+
+from solver.chebyshev import derivative, vandermonde
 
 NODES = 9
 ROUNDS = 20
@@ -20,11 +21,10 @@ PIECES = ROUNDS + 1  # a round turns one piece into two
 FINE = 33
 
 _U = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
-_FIT = np.linalg.inv(chebyshev.chebvander(_U, NODES - 1))
+_FIT = np.linalg.inv(vandermonde(_U, NODES))
 _FINE = -np.cos(np.pi * np.arange(FINE) / (FINE - 1))
-_CURVE = chebyshev.chebvander(_FINE, NODES - 1) @ _FIT
-# the derivative's coefficients from those of the function, twice
-_D = np.stack([np.pad(chebyshev.chebder(row), (0, 1)) for row in np.eye(NODES)], axis=1)
+_CURVE = vandermonde(_FINE, NODES) @ _FIT
+_D = derivative(NODES)
 
 
 class Maximum(NamedTuple):

@@ -11,9 +11,9 @@ and the players reply to each other in the model, within a radius, until the mov
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from solver.algorithms.best_response import calm
+from solver.chebyshev import vandermonde
 
 if TYPE_CHECKING:
     from solver.sweep.batches import Batches
@@ -32,7 +32,7 @@ def first_replies(games: "Batches", at: np.ndarray, x: np.ndarray) -> np.ndarray
     """
     u = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
     fine = np.linspace(-1, 1, FINE)
-    curve = chebyshev.chebvander(fine, NODES - 1) @ np.linalg.inv(chebyshev.chebvander(u, NODES - 1))
+    curve = vandermonde(fine, NODES) @ np.linalg.inv(vandermonde(u, NODES))
     low, width = games.low[at], games.high[at] - games.low[at]
     x, game = x.copy(), np.arange(len(at))
 

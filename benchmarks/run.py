@@ -1,0 +1,142 @@
+"""Every benchmark in one command; its figures as JSON; the README's tables from that JSON.
+
+    python benchmarks/run.py [SCRIPT ...] [--quick] [--out FILE]   # measure, write FILE after every part, print its tables
+    python benchmarks/run.py --readme [--out FILE]                 # write FILE's tables between the README's markers
+
+Scripts not named keep the figures that FILE has, if they are of this commit, precision and size. Every part runs in a process
+of its own; peers that are not installed are named and skipped; a part that fails is a row that says so. With ``--quick`` parts
+share programs by JAX's compilation cache, so that first calls are not cold, but for those of ``starts``.
+"""
+
+import argparse
+import importlib
+import json
+import re
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from measure import Rows, cell, machine, measured, table
+
+HERE = Path(__file__).parent
+RESULTS, README = HERE / "results.json", HERE.parent / "README.md"
+SCRIPTS = ("starts", "restriction", "sweep", "finite", "finite_checks", "continuous", "scaling")
+BLOCK = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.S)
+CACHE = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
+SAME = ("device", "devices", "dtype", "commit")  # what figures have in common that stand in one file
+
+
+def run(scripts: list[str], quick: bool, file: Path) -> dict[str, Any]:
+    """Measure, and write what is known so far after every part."""
+    jax.config.update("jax_enable_x64", True)
+    results = {"machine": machine(), "quick": quick, "parts": {}}
+    if file.exists():
+        old = json.loads(file.read_text())
+        if old["quick"] == quick and all(old["machine"].get(k) == results["machine"][k] for k in SAME):
+            results["parts"] = {k: v for k, v in old["parts"].items() if k.split()[0] not in scripts}
+    with tempfile.TemporaryDirectory() as folder:
+        env = dict(zip(CACHE, (folder, "0"), strict=True)) if quick else {}
+        for name, part in [(script, part) for script in scripts for part in parts_of(script)]:
+            began, used = time.perf_counter(), processor_seconds()
+            rows = measured(HERE / f"{name}.py", part, quick, env)
+            took = {"seconds": time.perf_counter() - began, "processor seconds": processor_seconds() - used}
+            print(f"\n{name} {part} ({took['seconds']:.0f} s)\n{table(rows)}", flush=True)
+            results["parts"][f"{name} {part}"] = took | {"rows": rows}
+            file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    if "scaling" in scripts:
+        importlib.import_module("scaling").figure(results["parts"], file.with_name("scaling.png"))
+    return results
+
+
+def parts_of(script: str) -> list[str]:
+    """The parts of a script; one that cannot be imported fails as a whole, when it is run."""
+    try:
+        return list(importlib.import_module(script).PARTS)
+    except Exception:
+        return ["all"]
+
+
+def processor_seconds() -> float:
+    """What the processes that have ended so far have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def readme_tables(results: dict[str, Any]) -> str:
+    """What stands in the README: the machine, every workload that has an aim, what failed, first answers, slopes."""
+    rows: Rows = [row | {"part": name} for name, part in results["parts"].items() for row in part["rows"]]
+    tables = {
+        "": [summary(row) for row in rows if row.get("aim")],
+        "What failed:": [{"part": row["part"], "failed": row["failed"]} for row in rows if "failed" in row],
+        "First answers in a new process, in seconds:": [without_part(row) for row in rows if "entry point" in row],
+        "Time and memory against size, as size^slope over the upper half of the sizes (`benchmarks/scaling.png`):": [
+            without_part(row) for row in rows if "slope" in row
+        ],
+    }
+    told = [f"{title}\n\n{table(some)}".strip() for title, some in tables.items() if some]
+    return "\n\n".join([about(results), *told])
+
+
+def summary(row: dict[str, Any]) -> dict[str, Any]:
+    """A workload in one line, whether it is a ratio to a peer or a figure to stay below."""
+    if "measured" in row:
+        row = row | {"measured": f"{cell(row['measured'])} {row['unit']}"}
+    names = "workload,µs each,measured,beside,its µs,ratio,ratio on all cores,aim,floor,floors"
+    return {name: row.get(name, "") for name in names.split(",")}
+
+
+def without_part(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k != "part"}
+
+
+def about(results: dict[str, Any]) -> str:
+    m = results["machine"]
+    peers = ", ".join(f"{name} {m[name]}" for name in ("quantecon", "pygambit", "nashpy", "nashopt", "scipy", "numba"))
+    return (
+        f"`python benchmarks/run.py{' --quick' if results['quick'] else ''}` on {m['device']}, {m['cores']} cores, load "
+        f"{m['load']}: commit {m['commit']}, jax {m['jax']}, {m['dtype']}, Python {m['python']}; beside {peers}. A ratio is of "
+        "one thread to one thread where the peer has one; floors: how many times the least time that payoffs, memory or "
+        "exponentials need here."
+    )
+
+
+def write_readme(results: dict[str, Any], readme: Path = README) -> None:
+    """Put the tables between the markers.
+
+    :raises ValueError: if the markers are not there.
+    """
+    text = readme.read_text()
+    if not BLOCK.search(text):
+        raise ValueError(
+            f"{readme.name} has no <!-- benchmarks --> ... <!-- /benchmarks -->: put these lines where tables go"
+        )
+    readme.write_text(BLOCK.sub(lambda found: f"{found[1]}{readme_tables(results)}\n{found[2]}", text))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help=f"of {', '.join(SCRIPTS)} (default: all)")
+    parser.add_argument(
+        "--quick", action="store_true", help="smaller sizes, fewer repeats, shared programs: a few minutes"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, metavar="FILE", help="the JSON (default: benchmarks/results.json)"
+    )
+    parser.add_argument(
+        "--readme", action="store_true", help="measure nothing: write the README's tables from the JSON"
+    )
+    options = parser.parse_args()
+    unknown = [name for name in options.scripts if name not in SCRIPTS]
+    if unknown:
+        parser.error(f"no script {unknown[0]!r}: choose among {', '.join(SCRIPTS)}")
+    if options.readme:
+        write_readme(json.loads(options.out.read_text()))
+        return
+    print(f"\n{readme_tables(run(options.scripts or list(SCRIPTS), options.quick, options.out))}")
+
+
+if __name__ == "__main__":
+    main()
