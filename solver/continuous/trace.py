@@ -13,7 +13,8 @@ from jax import Array
 
 from solver.continuous.conditions import split
 from solver.continuous.find_equilibria import find_equilibria
-from solver.continuous.path import Curves, Event, Point
+from solver.continuous.path import Event, branches, follow
+from solver.continuous.path_system import Point, System
 from solver.game import AbstractGame, Profile, checked_profile
 from solver.solve import judge
 from solver.spaces import Box
@@ -21,6 +22,9 @@ from solver.spaces import Box
 if TYPE_CHECKING:
     import xarray
 
+Curve = tuple[list[Point], list[Event]]
+
+MOST = 64  # curves
 BLOCK = 64  # points measured at once
 SAME = 1e-5  # share of a set within which a start lies on a curve
 INNER = (
@@ -106,7 +110,8 @@ def trace(
     :param make_game: maps the parameter's value (a scalar array, traced) to a game of Box players with smooth payoffs.
     :param parameter: its name. :param interval: (first, last) value, in either order.
     :param starts: profiles within a tenth of the sets from equilibria at the first value. Default: all that
-        ``find_equilibria`` finds at both ends and at one value between; one on a curve already followed begins none.
+        ``find_equilibria`` finds at both ends and at one value between; one on a curve already followed begins none. From
+        branch points the curves that leave there are followed too.
     :param key: of the search's starts.
     :return: a :class:`Branch`.
     :raises ValueError: if the interval is empty or not finite, a player is on a Simplex, or no start is an equilibrium.
@@ -122,22 +127,47 @@ def trace(
             raise ValueError(
                 f"make_game: {name} is on a Simplex, and trace takes Box players; see logit_path for mixtures"
             )
-    curves = Curves(make_game, (first, last))
-    found, tried = [], []
+    system = System(make_game, (first, last))
+    found: list[Curve] = []
+    tried = []
     for value in (first, last, first + INNER * (last - first)) if starts is None else (first,):
         here = _starts(make_game, value, starts, key)
         tried.append(f"{len(here)} at {parameter} = {value:g}")
-        for x in here:
-            begin = curves.begin(x, value)
-            if begin is not None and not any(_passes(curves, points, begin) for points, _ in found):
-                found.append(_both_ways(curves, begin))
+        begins = (system.begin(x, value) for x in here)
+        _add(system, found, [begin for begin in begins if begin is not None])
     if not found:
         raise ValueError(
             f"starts: no first-order point near an equilibrium was found ({', '.join(tried)}); give starts"
         )
-    plural = "s" * (len(found) > 1)
-    statement = f"{len(found)} curve{plural} from equilibria found: {', '.join(tried)}; others may exist"
-    return _branch(make_game, game, parameter, curves, found, statement)
+    count = len(found)
+    _branch_off(system, found)
+    more = f", {len(found) - count} from branch points" if len(found) > count else ""
+    statement = (
+        f"{len(found)} curve{'s' * (len(found) > 1)}: {count} from equilibria found ({', '.join(tried)}){more}; "
+    )
+    return _branch(make_game, game, parameter, system, found, statement + "others may exist")
+
+
+def _add(system: System, found: list[Curve], begins: list[Point]) -> None:
+    """The curves through points that no curve goes through so far."""
+    for begin in begins:
+        if not any(_passes(system, points, begin) for points, _ in found):
+            found.append(_both_ways(system, begin))
+
+
+def _branch_off(system: System, found: list[Curve]) -> None:
+    """The curves that leave at branch points, and those that leave from them in turn."""
+    done: list[np.ndarray] = []
+    for _, events in found:  # grows while it is gone through
+        for event in events:
+            y = event.point.y
+            if event.kind == "branch point" and len(found) < MOST and not any(_near(y, other) for other in done):
+                done.append(y)
+                _add(system, found, branches(system, event.point))
+
+
+def _near(y: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.abs(y - other).max() < 1e-3)
 
 
 def _starts(make_game, value: float, starts, key) -> list[np.ndarray]:
@@ -149,7 +179,7 @@ def _starts(make_game, value: float, starts, key) -> list[np.ndarray]:
     return list(table[np.asarray(found.mask)])
 
 
-def _both_ways(curves: Curves, begin: Point) -> tuple[list[Point], list[Event]]:
+def _both_ways(system: System, begin: Point) -> Curve:
     """A curve from one end to the other through ``begin``."""
     backward = dataclasses.replace(begin, tangent=-begin.tangent)
     points, events = [begin], []
@@ -157,7 +187,7 @@ def _both_ways(curves: Curves, begin: Point) -> tuple[list[Point], list[Event]]:
         outward = begin.y[-1] + 1e-12 * np.sign(way.tangent[-1])
         if not 0 <= outward <= 1:
             continue
-        ahead = list(curves.follow(way))
+        ahead = list(follow(system, way))
         events += [e for e in ahead if isinstance(e, Event)]
         more = [p for p in ahead if isinstance(p, Point)]
         points = points + more if way is begin else more[::-1] + points
@@ -166,7 +196,7 @@ def _both_ways(curves: Curves, begin: Point) -> tuple[list[Point], list[Event]]:
     return points, [event for event in events if event.kind != "end"]
 
 
-def _passes(curves: Curves, points: list[Point], begin: Point) -> bool:
+def _passes(system: System, points: list[Point], begin: Point) -> bool:
     """Whether a curve goes through ``begin``: where it crosses that value it is corrected, and compared."""
     up = np.append(np.zeros(len(begin.held)), 1.0)
     for old, new in itertools.pairwise(points):
@@ -178,21 +208,21 @@ def _passes(curves: Curves, points: list[Point], begin: Point) -> bool:
         guess[-1] = begin.y[-1]
         if np.abs(guess - begin.y).max() > 0.1:
             continue
-        crossing = curves.correct(guess, new.held, up)
+        crossing = system.correct(guess, new.held, up)
         if crossing is not None and np.abs(crossing - begin.y).max() < SAME:
             return True
     return False
 
 
-def _branch(make_game, game, parameter, curves: Curves, found, statement: str) -> Branch:
+def _branch(make_game, game, parameter, system: System, found, statement: str) -> Branch:
     points = [point for part, _ in found for point in part]
     curve = np.repeat(np.arange(len(found)), [len(part) for part, _ in found])
     events = _distinct([(number, event) for number, (_, part) in enumerate(found) for event in part])
     places = np.stack([p.y for p in points] + [event.point.y for _, event in events])
-    x, value = np.stack([curves.x(y) for y in places]), np.array([curves.value(y) for y in places])
+    x, value = np.stack([system.x(y) for y in places]), np.array([system.value(y) for y in places])
     payoffs, regret, good = _certified(make_game, x, value)
-    strategies = tuple(x[:, curves.owners == player] for player in range(len(game.players)))
-    radius, n = np.array([curves.spectral_radius(p) for p in points]), len(points)
+    strategies = tuple(x[:, system.owners == player] for player in range(len(game.players)))
+    radius, n = np.array([system.spectral_radius(p) for p in points]), len(points)
     special = tuple(
         SpecialPoint(
             float(value[n + k]),
@@ -225,7 +255,7 @@ def _distinct(events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
     """A branch point lies on several curves: it is listed once, of the curve on which stability changes."""
     kept: list[tuple[int, Event]] = []
     for number, event in sorted(events, key=lambda one: (not one[1].exchange, one[0])):
-        near = (np.abs(event.point.y - other.point.y).max() < 1e-3 for _, other in kept if other.kind == event.kind)
+        near = (_near(event.point.y, other.point.y) for _, other in kept if other.kind == event.kind)
         if event.kind != "branch point" or not any(near):
             kept.append((number, event))
     return sorted(kept, key=lambda one: one[0])
