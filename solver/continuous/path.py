@@ -18,6 +18,7 @@ from solver.continuous.path_system import Point, System
 FIRST, LONGEST, SHORTEST = 1e-3, 2e-2, 1e-8  # steps, as shares of the sets and of the parameter's interval
 TURN = 0.98  # least cosine between two tangents
 MOST = 4000  # points of a curve
+TOGETHER = 1e-4  # a fold at which stability changes is one event
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +149,7 @@ def smooth_events(system: System, old: Point, new: Point, length: float) -> list
         if not test(old) * test(new) < 0:
             continue
         at = _locate(system, old, length, test)
-        same = [event for event in found if abs(event[0] - at) < 1e-2 * length]
+        same = [event for event in found if abs(event[0] - at) < max(1e-2 * length, TOGETHER)]
         if same:
             same[0][2] |= kind == "stability"
         else:

@@ -26,6 +26,7 @@ Curve = tuple[list[Point], list[Event]]
 
 MOST = 64  # curves
 BLOCK = 64  # points measured at once
+GAP = 0.05  # share of the interval without an equilibrium, beyond which one is looked for there
 SAME = 1e-5  # share of a set within which a start lies on a curve
 INNER = (
     0.382  # where in the interval curves are looked for that reach neither end; in a game's middle it often bifurcates
@@ -110,8 +111,8 @@ def trace(
     :param make_game: maps the parameter's value (a scalar array, traced) to a game of Box players with smooth payoffs.
     :param parameter: its name. :param interval: (first, last) value, in either order.
     :param starts: profiles within a tenth of the sets from equilibria at the first value. Default: all that
-        ``find_equilibria`` finds at both ends and at one value between; one on a curve already followed begins none. From
-        branch points the curves that leave there are followed too.
+        ``find_equilibria`` finds at both ends, at one value between, and where the curves so far hold no equilibrium; one on
+        a curve already followed begins none. From branch points the curves that leave there are followed too.
     :param key: of the search's starts.
     :return: a :class:`Branch`.
     :raises ValueError: if the interval is empty or not finite, a player is on a Simplex, or no start is an equilibrium.
@@ -129,23 +130,42 @@ def trace(
             )
     system = System(make_game, (first, last))
     found: list[Curve] = []
-    tried = []
-    for value in (first, last, first + INNER * (last - first)) if starts is None else (first,):
-        here = _starts(make_game, value, starts, key)
+    tried: list[str] = []
+
+    def search(value: float) -> bool:
+        """Follow what no curve goes through so far; whether there was any."""
+        here, before = _starts(make_game, value, starts, key), len(found)
         tried.append(f"{len(here)} at {parameter} = {value:g}")
         begins = (system.begin(x, value) for x in here)
         _add(system, found, [begin for begin in begins if begin is not None])
+        return len(found) > before
+
+    for value in (first, last, first + INNER * (last - first)) if starts is None else (first,):
+        search(value)
     if not found:
         raise ValueError(
             f"starts: no first-order point near an equilibrium was found ({', '.join(tried)}); give starts"
         )
-    count = len(found)
-    _branch_off(system, found)
-    more = f", {len(found) - count} from branch points" if len(found) > count else ""
-    statement = (
-        f"{len(found)} curve{'s' * (len(found) > 1)}: {count} from equilibria found ({', '.join(tried)}){more}; "
-    )
-    return _branch(make_game, game, parameter, system, found, statement + "others may exist")
+    branched = 0
+    while True:
+        branched += _branch_off(system, found)
+        branch = _branch(make_game, game, parameter, system, found, _statement(len(found), branched, tried))
+        gap = _gap(branch, first, last) if starts is None else None
+        if gap is None or not search(gap):
+            return dataclasses.replace(branch, statement=_statement(len(found), branched, tried))
+
+
+def _statement(count: int, branched: int, tried: list[str]) -> str:
+    more = f", {branched} from branch points" if branched else ""
+    curves = f"{count} curve{'s' * (count > 1)}: {count - branched} from equilibria found"
+    return f"{curves} ({', '.join(tried)}){more}; others may exist"
+
+
+def _gap(branch: Branch, first: float, last: float) -> float | None:
+    """The middle of the widest range of the parameter without an equilibrium, if it is wide."""
+    place = np.sort(np.concatenate([[first, last], branch.value[branch.equilibrium]]))
+    widest = int(np.diff(place).argmax())
+    return float(place[widest : widest + 2].mean()) if np.diff(place)[widest] > GAP * abs(last - first) else None
 
 
 def _add(system: System, found: list[Curve], begins: list[Point]) -> None:
@@ -155,15 +175,17 @@ def _add(system: System, found: list[Curve], begins: list[Point]) -> None:
             found.append(_both_ways(system, begin))
 
 
-def _branch_off(system: System, found: list[Curve]) -> None:
-    """The curves that leave at branch points, and those that leave from them in turn."""
+def _branch_off(system: System, found: list[Curve]) -> int:
+    """Follow the curves that leave at branch points, and those that leave from them in turn; how many there were."""
     done: list[np.ndarray] = []
+    before = len(found)
     for _, events in found:  # grows while it is gone through
         for event in events:
             y = event.point.y
             if event.kind == "branch point" and len(found) < MOST and not any(_near(y, other) for other in done):
                 done.append(y)
                 _add(system, found, branches(system, event.point))
+    return len(found) - before
 
 
 def _near(y: np.ndarray, other: np.ndarray) -> bool:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from games.bertrand import LinearBertrand, LogitBertrand
+from games.bertrand import LinearBertrand, LogitBertrand, LoyalBertrand
 from games.catalog import CONTINUOUS
 from games.congestion import Congestion
 from games.contests import Tullock, all_pay_auction, all_pay_equilibrium
 from games.hotelling import Hotelling, HotellingPlaces
 from games.public_goods import BestShot
-from solver import Box, certify, regret, solve
+from solver import Box, certify, find_equilibria, regret, solve
 from solver.continuous.conditions import flat, marginal_payoffs
 from solver.game import checked_profile
 
@@ -125,6 +125,23 @@ def test_logit_profits_are_not_concave():
     assert float(bend(game.closed_form()[0][0])) < 0 < float(bend(jnp.asarray(8.0)))
 
 
+def test_profits_with_two_peaks():
+    """Nine pairs of prices meet the first-order conditions, and two are equilibria (Judd, Renner and Schmedders 2012).
+
+    The nine are the roots found by 600 runs of SciPy's root from random starts.
+    """
+    game = LoyalBertrand()
+    found = find_equilibria(game, key=jax.random.key(0), starts=256)
+    prices = np.concatenate(found.strategies, axis=1)
+    assert_allclose(prices, [[2.168, 25.157], [25.157, 2.168]], atol=1e-3)
+    assert int(found.num_stationary) == 7
+    assert not bool(found.complete)
+    assert certify(game, tuple(prices[0][:, None]), epsilon=1e-3).kind == "proved"
+    both_high = (jnp.array([22.987]),) * 2  # a first-order point: winning those who compare pays
+    assert_allclose(regret(game, both_high), 50.47, atol=0.05)
+    assert certify(game, both_high, epsilon=1.0).kind == "refuted"
+
+
 def test_firms_close_together_have_no_equilibrium_in_prices():
     """(1 + (a-b)/3)² >= 4/3 (a + 2b) fails at a = b = 0.3: taking the whole market pays; squared distances allow them."""
     game = Hotelling(0.3, 0.3, transport="linear")
@@ -179,6 +196,7 @@ def test_a_contest_nobody_enters():
         (lambda: LinearBertrand(d=2.0), ("d = 2", "below b = 2")),
         (lambda: LinearBertrand(c=6.0), ("c = 6", "a/b")),
         (lambda: LinearBertrand(b=0.0), ("b = 0", "above 0")),
+        (lambda: LoyalBertrand(gamma=3.5), ("gamma = 3.5", "at most 3")),
         (lambda: LogitBertrand(players=1), ("players = 1", "at least 2")),
         (lambda: LogitBertrand(nests=2), ("nests = 2", "3 firms")),
         (lambda: LogitBertrand(nesting=1.5), ("nesting = 1.5", "at most 1")),

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, logit
 from small_games import Entry, Linear, adopters
 
+from games.bertrand import LoyalBertrand
 from solver import AbstractGame, Box, NormalForm, trace
 from solver.plot.bifurcation import bifurcation
 
@@ -92,6 +93,23 @@ def test_curves_that_cross_exchange_their_stability():
         assert_allclose([branch.value[at].min(), branch.value[at].max()], [-0.5, 0.6], rtol=1e-9)
         clear = at & (np.abs(branch.value) > 0.01)
         assert_allclose(branch.stable[clear], (branch.value[clear] < 0) == (curve == 0))
+
+
+def test_a_gap_between_equilibria_is_searched():
+    """Nine first-order points at n = 2700, two of them equilibria (Judd, Renner and Schmedders 2012), on curves of their own.
+
+    Symmetric equilibria are left at high prices by n = 2500 and found at low ones from 3300 on; between, one firm skims and
+    the other sells to all.
+    """
+    branch = trace(lambda n: LoyalBertrand(n=n), "n", (2300.0, 3400.0))
+    at = branch.equilibrium & (branch.value > 2600) & (branch.value < 3200)
+    assert at.any()
+    p = np.concatenate(branch.strategies, axis=1)
+    assert (np.abs(p[at, 0] - p[at, 1]) > 15).all()
+    symmetric = branch.equilibrium & (np.abs(p[:, 0] - p[:, 1]) < 1e-6)
+    assert ((branch.value[symmetric] < 2500) | (branch.value[symmetric] > 3300)).all()
+    assert len(np.unique(branch.curve[branch.equilibrium])) == 4
+    assert branch.stable[branch.equilibrium].all()
 
 
 def test_figure(pitchfork):
