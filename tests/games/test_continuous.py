@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from numpy.testing import assert_allclose
 
 from games.bertrand import LinearBertrand, LogitBertrand, LoyalBertrand
@@ -13,7 +14,7 @@ from games.congestion import Congestion
 from games.contests import Tullock, all_pay_auction, all_pay_equilibrium
 from games.hotelling import Hotelling, HotellingPlaces
 from games.public_goods import BestShot
-from solver import Box, certify, find_equilibria, regret, solve
+from solver import Box, Newton, certify, comparative_statics, find_equilibria, regret, solve
 from solver.continuous.conditions import flat, marginal_payoffs
 from solver.game import checked_profile
 
@@ -104,6 +105,35 @@ def test_closed_forms_have_the_right_derivatives(name):
     assert_allclose(slope, 0, atol=1e-8)
     with jax.enable_x64(False):
         assert_allclose(jax.jit(conditions)(jnp.float32(1.0)), 0, atol=3e-6)
+
+
+def common_effort(game):
+    return (jnp.atleast_1d(game.benefit * (1 + 2 * game.cooperation) / (3 * game.cost)),) * 3
+
+
+SOLVED = {
+    "two leaders, two followers": None,
+    "export subsidies": None,
+    "prices, nested logit": None,
+    "prices on a line": None,
+    "contest of unequals": None,
+    "Pigou's roads": None,
+    "public good, mean": common_effort,
+}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_solutions_and_their_derivatives_are_those_of_the_closed_form(name):
+    """In every parameter, through ``solve`` and the table of derivatives."""
+    game = CONTINUOUS[name].make()
+    exact = SOLVED[name] or type(game).closed_form
+    numbers, rest = eqx.partition(game, eqx.is_inexact_array)
+    theta, rebuild = ravel_pytree(numbers)
+    slopes = jax.jacfwd(lambda theta: flat(exact(eqx.combine(rebuild(theta), rest))))(theta)
+    solution = solve(game, Newton(), tolerance=1e-12)
+    table = comparative_statics(game, solution)
+    assert_allclose(flat(solution.strategies), flat(exact(game)), atol=1e-10)
+    assert_allclose(table.strategies.values.T, slopes, atol=1e-8)
 
 
 def test_solve_finds_them():
