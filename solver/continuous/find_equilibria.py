@@ -172,7 +172,7 @@ def _joined(profiles: list[Profile]) -> Profile:
 def _kept(game: AbstractGame, seen: Seen, starts: int, tolerance: Array) -> np.ndarray:
     """Newton's ends from the starts, and of every other end what it was polished to if that is the same equilibrium."""
     polished, crude = np.arange(starts, 3 * starts), np.arange(3 * starts, 5 * starts)
-    same = _are_equilibria(game, (seen.share[polished] + seen.share[crude]) / 2, seen, tolerance)
+    same = _are_equilibria(game, np.asarray(seen.share[polished] + seen.share[crude]) / 2, seen, tolerance)
     return np.concatenate([np.arange(starts), np.where(same & seen.within[polished], polished, crude)])
 
 

@@ -168,8 +168,9 @@ def branches(system: System, point: Point) -> list[Point]:
     for way in (across, -across):
         for length in (LONGEST, LONGEST / 4, LONGEST / 16):
             y = system.correct(point.y + length * way, point.held, way)
-            near = y is not None and np.linalg.norm(y - point.y) < 2 * length and 0 <= y[-1] <= 1
-            if near and system.slack(y, point.held)[0].min() >= -system.tolerance:
+            if y is None or np.linalg.norm(y - point.y) > 2 * length or not 0 <= y[-1] <= 1:
+                continue
+            if system.slack(y, point.held)[0].min() >= -system.tolerance:
                 found.append(Point(y, point.held, system.tangent(y, point.held, way)))
                 break
     return found
