@@ -69,8 +69,8 @@ class Newton(eqx.Module):
         better = merits[chosen] < merit
         z = jnp.where(better, points[chosen], state.z)
         residual = jnp.abs(jnp.where(better, values[chosen], here)).max()
-        # two points can be better than each other, for rounding: they would go round to the last step
-        settled = (residual <= ROUNDING * jnp.finfo(z.dtype).eps) & (4 * merits[chosen] > merit)
+        # two points can each be better than the other, for rounding: they would go round to the last step
+        settled = (residual <= ROUNDING * jnp.finfo(z.dtype).eps) & (2 * residual > state.residual)
         return State(z, state.scale, residual, ~better | settled, state.num_steps + 1, state.cycle)
 
     def terminated(self, state: "State", tolerance: Array) -> Array:
