@@ -11,6 +11,7 @@ r"""Price competition between differentiated products, each with its closed form
 
 The markup follows from :math:`\partial q_i/\partial p_i = -\tfrac{q_i}{\mu}[\tfrac1\lambda - (\tfrac1\lambda - 1) q_{i|g} -
 q_i]`; at λ = 1 it is the logit's μn/(n − 1). Logit profits are not concave in the own price, only single-peaked.
+:class:`LoyalBertrand`'s have two peaks: it has no closed form, and several equilibria or fewer as its market grows.
 """
 
 from typing import Any
@@ -120,3 +121,43 @@ class LogitBertrand(AbstractGame):
         n, m = len(self.players), len(self.players) // self.nests
         steep = 1 / self.nesting - (1 / self.nesting - 1) / m - 1 / n
         return (jnp.atleast_1d(self.c + self.mu / steep),) * n
+
+
+class LoyalBertrand(AbstractGame):
+    r"""Two firms, each with loyal customers, and others who compare prices (Judd, Renner and Schmedders 2012, sec. 5).
+
+    .. math:: \pi_i = (p_i - c)\Bigl[a - p_i + n\,p_i^{-\sigma}
+        \bigl(p_1^{1-\sigma} + p_2^{1-\sigma}\bigr)^{(\gamma-\sigma)/(\sigma-1)}\Bigr]
+
+    A high price skims the loyal, a low one wins the others: each is a local maximum. At the default numbers nine pairs of
+    prices meet the first-order conditions, and two of them are equilibria, in which one firm does each.
+
+    :param a: the loyal demand of a firm at a price of zero (quantity). :param n: how many compare.
+    :param sigma, gamma: their elasticities of substitution, between the firms and with all else, σ > γ > 0, σ > 1.
+    :param c: unit cost (price), above 0 and below a.
+    :raises ValueError: naming the parameter that is out of bounds.
+    """
+
+    a: Array
+    n: Array
+    sigma: Array
+    gamma: Array
+    c: Array
+    players: tuple[str, ...] = eqx.field(static=True, default=("one", "two"))
+
+    def __init__(self, a: Any = 50.0, n: Any = 2700.0, sigma: Any = 3.0, gamma: Any = 2.0, c: Any = 1.0):
+        self.n, self.sigma = checked("n", n, high=1e300), checked("sigma", sigma, 1.0, 1e300, strict=True)
+        low = np.inf if isinstance(self.sigma, Tracer) else float(self.sigma)
+        self.gamma, self.c = checked("gamma", gamma, high=low, strict=True), checked("c", c, high=1e300, strict=True)
+        self.a = checked("a", a, 0.0 if isinstance(self.c, Tracer) else float(self.c), 1e300, strict=True)
+        self.players = ("one", "two")
+
+    def actions(self) -> tuple[Box, ...]:
+        """From cost to where no loyal customer is left."""
+        return (Box(self.c, self.a),) * 2
+
+    def payoffs(self, profile: Profile) -> Array:
+        p = jnp.concatenate(profile)
+        index = (p ** (1 - self.sigma)).sum()
+        compared = self.n * p**-self.sigma * index ** ((self.gamma - self.sigma) / (self.sigma - 1))
+        return (p - self.c) * (self.a - p + compared)

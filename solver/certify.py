@@ -47,7 +47,7 @@ def certify(game: AbstractGame, profile: Profile, *, exact: bool = False, epsilo
 
 
 def _proved(game: AbstractGame, profile: Profile, epsilon: float, measured: Certificate) -> Certificate:
-    from solver.continuous.intervals import UnsupportedPrimitiveError
+    from solver.continuous.interval_arithmetic import UnsupportedPrimitiveError
     from solver.continuous.proof import bound_gain
 
     most, boxes = 0.0, 0

@@ -20,6 +20,9 @@ PLAIN = {"xla_cpu_use_fusion_emitters": False}
 # NaN would go unnoticed
 ONCE = PLAIN | {"xla_backend_optimization_level": 0}
 
+# programs of derivatives of inner equilibria, whose compilation is all they cost, and whose NaN says something
+LARGE = PLAIN | {"xla_backend_optimization_level": 1}
+
 
 def compiler_options(options: dict[str, Any]) -> dict[str, Any] | None:
     """``options`` if the default device is a CPU and its XLA knows them, else None."""

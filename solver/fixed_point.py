@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from solver.linear import solver_of
 
 PATIENCE = 10  # steps without a new best residual before the history is dropped
 GROWTH = 10.0  # how far above the best residual an accelerated step may lead
@@ -211,19 +213,18 @@ def _implicit(primals, tangents, *, lanes, **options):
     (d_function, _, d_args), _ = tangents
     out = _solve((function, start, args), tolerance, lanes=lanes, **options)
     value, residual, num_steps, converged = out
+    x, rebuild = ravel_pytree(value)
+    problem, tangent = (function, args), (d_function, d_args)
+    moving, held = eqx.partition(problem, jax.tree.map(lambda _, t: t is not None, problem, tangent))
 
-    def through_args(fa):
-        return fa[0](value, fa[1])
+    def gap(x: Array, moving: Any) -> Array:
+        function, args = eqx.combine(moving, held)
+        return x - ravel_pytree(function(rebuild(x), args))[0]
 
-    _, pushed = eqx.filter_jvp(through_args, ((function, args),), ((d_function, d_args),))
-    pushed = jax.tree.map(
-        lambda t, v: jnp.zeros_like(v) if t is None else t, pushed, value, is_leaf=lambda leaf: leaf is None
-    )
-    operator = lx.FunctionLinearOperator(
-        lambda v: jax.tree.map(jnp.subtract, v, jax.jvp(lambda x: function(x, args), (value,), (v,))[1]),
-        jax.eval_shape(lambda: value),
-    )
-    tangent = lx.linear_solve(operator, pushed, solver=lx.LU()).value
+    _, push = jax.linearize(gap, x, moving)  # once for both: of derivatives of derivatives programs grow large
+    still = jax.tree.map(jnp.zeros_like, moving)
+    matrix = jax.vmap(lambda along: push(along, still), out_axes=1)(jnp.eye(len(x), dtype=x.dtype))
+    tangent = rebuild(-solver_of(matrix)[0](push(jnp.zeros_like(x), tangent)))
     zeros = jax.tree.map(lambda x: None, (residual, num_steps, converged))
     return out, (tangent, *zeros)
 

@@ -87,8 +87,9 @@ class EquilibriumSet(eqx.Module):
     units. ``precision`` (capacity,): of the logit equilibria along a path, else None.
 
     Of :func:`find_equilibria` alone: ``spectral_radius`` (capacity,) of the best-reply map's Jacobian; ``component``
-    (capacity,): the number of the connected set it belongs to; ``num_starts``; ``num_stationary``: how many first-order points
-    were found that are no equilibria; ``proof``: why ``complete``.
+    (capacity,): the number of the connected set it belongs to; ``intervals``: of each connected set that is a line, one array
+    (2, size) per player with its ends, between which every profile measured was an equilibrium; ``num_starts``;
+    ``num_stationary``: how many first-order points were found that are no equilibria; ``proof``: why ``complete``.
     """
 
     game: "AbstractGame"
@@ -100,6 +101,7 @@ class EquilibriumSet(eqx.Module):
     precision: Array | None = None
     spectral_radius: Array | None = None
     component: Array | None = None
+    intervals: tuple[tuple[Array, ...], ...] = ()
     num_stationary: Array | None = None
     num_starts: Array | None = None
     proof: str = eqx.field(static=True, default="")
@@ -120,7 +122,9 @@ class EquilibriumSet(eqx.Module):
             return f"{int(self.count)} found, not proved to be all"
         sets = 0 if self.component is None else len(np.unique(self.component))
         joined = f", in {sets} connected set{'s' * (sets > 1)}" if sets < int(self.count) else ""
-        return f"{int(self.count)} found from {int(self.num_starts)} starts{joined}, not proved to be all"
+        ends = [[f"({', '.join(f'{x:.4g}' for x in end)})" for end in np.hstack(one)] for one in self.intervals]
+        lines = "".join(f"; an interval of them, as measured, from {low} to {high}" for low, high in ends)
+        return f"{int(self.count)} found from {int(self.num_starts)} starts{joined}, not proved to be all{lines}"
 
     def __getitem__(self, index: int) -> "EquilibriumSet":
         """The set of one game of a batch."""

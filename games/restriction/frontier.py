@@ -256,14 +256,17 @@ def _speed_moves(primals, tangents, *, solver):
     """dγ = ∂gap/∂θ dθ / -(∂gap/∂γ): the steps of the search say nothing of it where they are few, as at r = 0."""
     (args,), (d_args,) = primals, tangents
     gamma, settled, play = _speed(args, solver=solver)
-    _, (d_gap, d_play) = eqx.filter_jvp(lambda a: _at_speed(a, gamma, solver), (args,), (d_args,))
-    along = jnp.ones_like(gamma)
-    _, (slope, play_along) = eqx.filter_jvp(lambda g: _at_speed(args, g, solver), (gamma,), (along,))
+    moving, held = eqx.partition(args, jax.tree.map(lambda _, t: t is not None, args, d_args))
+
+    def at(moving, gamma):
+        gap, there = _at_speed(eqx.combine(moving, held), gamma, solver)
+        return gap, eqx.filter(there, eqx.is_inexact_array)
+
+    _, push = jax.linearize(at, moving, gamma)  # the stage is solved and linearised once for both
+    d_gap, d_play = push(d_args, jnp.zeros_like(gamma))
+    slope, play_along = push(jax.tree.map(jnp.zeros_like, moving), jnp.ones_like(gamma))
     d_gamma = -d_gap / slope
-    play_along = jax.tree.map(lambda v: v * d_gamma, play_along)  # a tangent of None is one of zero
-    moved = jax.tree.map(
-        lambda d, v: d if v is None else v if d is None else d + v, d_play, play_along, is_leaf=lambda x: x is None
-    )
+    moved = jax.tree.map(lambda d, v: d + v * d_gamma, d_play, play_along)
     return (gamma, settled, play), (d_gamma, None, moved)
 
 

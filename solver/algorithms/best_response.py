@@ -9,6 +9,7 @@ from jax import Array
 
 from solver.algorithms.line_search import line_maximum
 from solver.game import AbstractGame, Profile, pad, unpad
+from solver.linear import solve_linear
 from solver.spaces import Box, Simplex
 
 HISTORY = 12  # profiles remembered: the longest cycle that is found
@@ -69,7 +70,7 @@ class BestResponse(eqx.Module):
         dg = jnp.where(keep, jnp.roll(state.dg, -1, 0).at[-1].set(g - state.last_g), 0)
         table, ahead_of = replies, jnp.asarray(False)
         if self.accelerate and all(isinstance(space, Box) for space in spaces):
-            weights = jnp.linalg.lstsq(df.T, f, rcond=1e-6)[0]
+            weights = _weights(df, f)
             ahead = jnp.clip((g - weights @ dg).reshape(replies.shape), low, high)
             ahead_of = keep & (move < 0.3) & ~state.careful
             table = jnp.where(ahead_of, ahead, replies)
@@ -117,6 +118,16 @@ class State(eqx.Module):
     plain: Array  # steps since one was last extrapolated
     careful: Array  # no more extrapolation
     calm: Array
+
+
+def _weights(df: Array, f: Array) -> Array:
+    """The least squares of f - weights @ df by the normal equations: LAPACK would be called lane by lane (see ``linear``).
+
+    A slot without history (zeros) gets weight 0.
+    """
+    gram, eps = df @ df.T, jnp.finfo(f.dtype).eps
+    ridge = jnp.maximum(1e-12, 4 * eps) * jnp.trace(gram) + jnp.finfo(f.dtype).tiny
+    return solve_linear(gram + ridge * jnp.eye(MEMORY, dtype=f.dtype), df @ f)
 
 
 def inner_tolerance(state: State, tolerance: Array) -> Array:

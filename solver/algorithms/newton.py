@@ -26,6 +26,7 @@ from solver.spaces import Box, Simplex
 
 HALVINGS = 8  # of a step, tried at once
 ARMIJO = 1e-4
+ROUNDING = 64  # units in the last place of a residual, below which steps go on only while they halve it
 PROBES = (0.1, 0.3, 0.5, 0.7, 0.9)  # places on the sets' diagonal at which marginal payoffs are looked at
 
 
@@ -68,7 +69,9 @@ class Newton(eqx.Module):
         better = merits[chosen] < merit
         z = jnp.where(better, points[chosen], state.z)
         residual = jnp.abs(jnp.where(better, values[chosen], here)).max()
-        return State(z, state.scale, residual, ~better, state.num_steps + 1, state.cycle)
+        # two points can each be better than the other, for rounding: they would go round to the last step
+        settled = (residual <= ROUNDING * jnp.finfo(z.dtype).eps) & (2 * residual > state.residual)
+        return State(z, state.scale, residual, ~better | settled, state.num_steps + 1, state.cycle)
 
     def terminated(self, state: "State", tolerance: Array) -> Array:
         """The residual is rounding, or no step lowers it."""

@@ -9,7 +9,8 @@ complementarity, whose margin is reported: at 0 the derivatives on the two sides
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,8 +19,9 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from solver.continuous.conditions import bounds, flat, natural_residual, payoff_scale, split
-from solver.continuous.implicit import with_derivative
+from solver.compilation import LARGE, jit_once
+from solver.continuous.conditions import bounds, flat, natural_residual, payoff_scale, payoffs_and_slopes, split
+from solver.continuous.implicit import FAR, POLISH
 from solver.game import AbstractGame, Profile
 from solver.solution import Solution, Status
 from solver.sweep.lanes import _frozen
@@ -58,8 +60,8 @@ def comparative_statics(game: AbstractGame, solution: Solution, *, outputs: Outp
         named[name], coords = dims, coords | labels
     names, theta = parameters(game)
     coords |= {"parameter": names, "value": ("parameter", theta)}
-    levels, slopes, margin, bound = jax.tree.map(np.asarray, _derivatives(game, solution, outputs))
-    return _table(named, coords, levels, slopes, theta, {"margin": margin, "bound": bound}, float(solution.max_regret))
+    levels, slopes, conditions = _derivatives(game, solution, outputs)
+    return _table(named, coords, levels, slopes, theta, conditions, float(solution.max_regret))
 
 
 def parameters(game: AbstractGame) -> tuple[list[str], np.ndarray]:
@@ -72,37 +74,101 @@ def parameters(game: AbstractGame) -> tuple[list[str], np.ndarray]:
     return names, np.concatenate(values) if values else np.zeros(0)
 
 
-@eqx.filter_jit
-def _derivatives(game, solution: Solution, outputs):
+def _derivatives(game: AbstractGame, solution: Solution, outputs: Outputs | None) -> tuple[dict, dict, dict]:
+    """The values, their derivatives in every parameter (last axis), and the margin and the bound of every strategy."""
+    start = np.asarray(flat(solution.strategies))
+    x, here, exists = _polished(game, start, payoff_scale(game, solution.certificate.payoff_range), outputs)
+    move = -_solved(here.residual.by_strategy, here.residual.by_parameter)
+    move = move if exists else np.full_like(move, np.nan)
+    slopes = {name: v.by_parameter + v.by_strategy @ move for name, v in here.named.items()}
+    low, high = map(np.asarray, bounds(game))
+    at_bound = np.minimum(x - low, high - x) <= np.finfo(x.dtype).eps ** 0.5 * (high - low)
+    side = np.where(at_bound, np.where(x - low < high - x, -1, 1), 0).astype(x.dtype)
+    level, along, margin, bound = (_ragged(game, v) for v in (x, move, here.margin, side))
+    values = {name: v.value for name, v in here.named.items()}
+    return values | {"strategies": level}, slopes | {"strategies": along}, {"margin": margin, "bound": bound}
+
+
+def _polished(game, start: np.ndarray, scale: Array, outputs) -> tuple[np.ndarray, "Linearised", bool]:
+    """The solution's profile after Newton's steps, linearised there, and whether it has derivatives; else as it came.
+
+    The steps come from the same program as the derivatives: it takes far longer to compile than to run.
+    """
+
+    def at(x: np.ndarray) -> Linearised:
+        return jax.tree.map(np.asarray, linearised(game, jnp.asarray(x), scale, outputs))
+
+    low, high = map(np.asarray, bounds(game))
+    width, eps = np.where(high > low, high - low, 1), np.finfo(start.dtype).eps
+    x, here = start, at(start)
+    first, moved = here, np.inf
+    for _ in range(POLISH):
+        step = _solved(here.residual.by_strategy, here.residual.value)
+        x, moved = x - step, np.abs(step / width).max()
+        here = at(x)
+        if not moved > eps**0.75:
+            break
+    near = np.abs((x - start) / width).max() <= FAR and moved <= eps**0.5
+    smooth = near and here.margin.min() > eps**0.5 and np.linalg.cond(here.residual.by_strategy) < 1e-2 / eps
+    return (x, here, True) if smooth else (start, first, False)
+
+
+class Value(NamedTuple):
+    """An array and its derivatives, last axis, in the parameters and in the strategies."""
+
+    value: Any
+    by_parameter: Any
+    by_strategy: Any
+
+
+class Linearised(NamedTuple):
+    """The natural residual, payoffs and outputs at a profile, and its margin of strict complementarity (flat)."""
+
+    residual: Value
+    named: dict[str, Value]
+    margin: Any
+
+
+@partial(jit_once, options=LARGE)
+def linearised(game: AbstractGame, x: Array, scale: Array, outputs: Outputs | None) -> Linearised:
+    """All of it with every inner equilibrium solved and linearised once, for all directions."""
     numbers, rest = eqx.partition(game, eqx.is_inexact_array)
     theta, rebuild = ravel_pytree(numbers)
-    x = flat(solution.strategies)
+    count = len(theta)
 
-    def values(theta: Array) -> dict[str, Array]:
-        here = eqx.combine(rebuild(theta), rest)
-        moved = with_derivative(here, None, solution, throw=False)
-        shown = {} if outputs is None else {n: _array(v) for n, v in outputs(here, moved.strategies).items()}
-        return {"strategies": _ragged(moved.strategies), "payoffs": moved.payoffs} | shown
+    def shown(place: Array):
+        here, x = eqx.combine(rebuild(place[:count]), rest), place[count:]
+        payoffs, slopes = payoffs_and_slopes(here, x)
+        residual, margin = natural_residual(here, x, slopes, scale)
+        named = {} if outputs is None else {n: _array(v) for n, v in outputs(here, split(here, x)).items()}
+        return (residual, {"payoffs": payoffs} | named), margin
 
-    scale = payoff_scale(game, solution.certificate.payoff_range)
-    _, margin = natural_residual(game, x, scale)
-    low, high = bounds(game)
-    side = jnp.where(x - low < high - x, -1.0, 1.0)
-    fine = jnp.sqrt(jnp.finfo(x.dtype).eps) * (high - low)
-    bound = jnp.where(jnp.minimum(x - low, high - x) <= fine, side, 0.0)
-    where = (_ragged(split(game, v)) for v in (margin, bound))
-    return values(theta), jax.jacfwd(values)(theta), *where
+    place = jnp.concatenate([theta, x])
+    pushed = jax.vmap(lambda along: jax.jvp(shown, (place,), (along,), has_aux=True), out_axes=(None, -1, None))
+    values, moved, margin = pushed(jnp.eye(len(place), dtype=place.dtype))
+    residual, named = jax.tree.map(lambda v, m: Value(v, m[..., :count], m[..., count:]), values, moved)
+    return Linearised(residual, named, margin)
+
+
+def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """NaN where the matrix is singular, or not finite."""
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        return np.full(right.shape, np.nan, right.dtype)
 
 
 def _array(output: Any) -> Array:
     return jnp.asarray(output[1] if isinstance(output, tuple) else output, jnp.result_type(float))
 
 
-def _ragged(profile: Profile) -> Array:
-    """(player, action), or (player,) where each has one; what a player has fewer of is NaN."""
-    width = max(s.shape[0] for s in profile)
-    table = jnp.stack([jnp.pad(s, (0, width - s.shape[0]), constant_values=jnp.nan) for s in profile])
-    return table[:, 0] if width == 1 else table
+def _ragged(game: AbstractGame, values: np.ndarray) -> np.ndarray:
+    """Rows of a flat profile by (player, action), or (player,) where each has one; what a player has fewer of is NaN."""
+    sizes = [space.size for space in game.actions()]
+    table = np.full((len(sizes), max(sizes), *values.shape[1:]), np.nan, values.dtype)
+    for row, part in zip(table, np.split(values, np.cumsum(sizes)[:-1]), strict=True):
+        row[: len(part)] = part
+    return table[:, 0] if max(sizes) == 1 else table
 
 
 def _action_dims(solution: Solution) -> tuple[str, ...]:

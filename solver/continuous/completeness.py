@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from solver.continuous.conditions import flat, marginal_payoffs, split
-from solver.continuous.intervals import Interval, UnsupportedPrimitiveError, multiply, point, subtract, total
+from solver.continuous.interval_arithmetic import Interval, UnsupportedPrimitiveError, multiply, point, subtract, total
 from solver.continuous.proof import BATCH, Traced, doubled
 from solver.game import AbstractGame
 from solver.spaces import Box

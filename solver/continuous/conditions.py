@@ -39,19 +39,29 @@ def bounds(game: AbstractGame) -> tuple[Array, Array]:
 
 def marginal_payoffs(game: AbstractGame, x: Array) -> Array:
     """g of the module's docstring, flat like ``x``; forward mode alone, which inner equilibria allow."""
+    return payoffs_and_slopes(game, x)[1]
+
+
+def payoffs_and_slopes(game: AbstractGame, x: Array) -> tuple[Array, Array]:
+    """The payoffs (players,) and g, from one evaluation of what payoffs hold."""
     expected = split(game, x)
-    slopes = jax.jacfwd(lambda y: game.committed_payoffs(expected, split(game, y)))(x)
-    return slopes[owners(game), np.arange(x.shape[0])]
+
+    def payoffs(y):
+        value = game.committed_payoffs(expected, split(game, y))
+        return value, value
+
+    slopes, value = jax.jacfwd(payoffs, has_aux=True)(x)
+    return value, slopes[owners(game), np.arange(x.shape[0])]
 
 
-def natural_residual(game: AbstractGame, x: Array, scale: Array) -> tuple[Array, Array]:
+def natural_residual(game: AbstractGame, x: Array, slopes: Array, scale: Array) -> tuple[Array, Array]:
     """x − Π(x + scale·g(x)), and how far every coordinate is from a kink of the projection Π, both flat.
 
     That margin of strict complementarity is a share of the player's set, inf where it is a point. Inside: the distance to the
     nearest bound. At a bound: the marginal payoff that holds it there, times ``scale`` (one entry per player). On a Simplex: a
-    used action's share, or by how much an unused one pays less.
+    used action's share, or by how much an unused one pays less. ``slopes`` are g(x).
     """
-    ahead = x + scale[owners(game)] * marginal_payoffs(game, x)
+    ahead = x + scale[owners(game)] * slopes
     projected, margins = [], []
     for space, z in zip(game.actions(), split(game, ahead), strict=True):
         projected.append(space.project(z))

@@ -27,6 +27,7 @@ from solver.algorithms.newton import Newton, marginal_scale, residuals, scaled_s
 from solver.compilation import PLAIN, jit_once
 from solver.continuous.completeness import completeness
 from solver.continuous.conditions import bounds, flat, owners
+from solver.continuous.connected import connected, lines_of
 from solver.game import AbstractGame, Profile
 from solver.regret import certify_profile
 from solver.solution import EquilibriumSet
@@ -49,9 +50,10 @@ def find_equilibria(
     :param starts: how many; a power of two fills the sets most evenly.
     :param tolerance: largest accepted regret, as in :func:`solve`. :param max_steps: of each method.
     :return: an :class:`EquilibriumSet` with one place for each equilibrium, its ``spectral_radius`` (NaN where payoffs are
-        not smooth, inf where best replies are not single) and its ``component``, the connected set of equilibria it is of;
-        ``num_stationary`` counts the first-order points that are no equilibria. ``complete`` is True only where ``proof``
-        says why; ``statement`` is the sentence to report.
+        not smooth, inf where best replies are not single) and its ``component``, the connected set of equilibria it is of; a
+        connected set that is a line has its ends in ``intervals``, to the root of the tolerance. ``num_stationary`` counts the
+        first-order points that are no equilibria. ``complete`` is True only where ``proof`` says why; ``statement`` is the
+        sentence to report.
     :raises ValueError: if ``starts`` is not positive.
     """
     if starts < 1:
@@ -67,7 +69,12 @@ def find_equilibria(
     good, merely = distinct[seen.within[distinct]], distinct[~seen.within[distinct]]
     radius = [spectral_radius(game, seen, at) for at in good]
     proof = completeness(game, np.concatenate([s[distinct] for s in seen.strategies], axis=1))
-    labels = _connected(game, seen, good, tolerance_)
+
+    def among(share: np.ndarray) -> np.ndarray:
+        return _are_equilibria(game, share, seen, tolerance_)
+
+    labels = connected(seen.share[good], among)
+    lines = lines_of(seen.share[good], labels, among, len(seen.regret))
     return EquilibriumSet(
         game=game,
         strategies=tuple(jnp.asarray(s[good]) for s in seen.strategies),
@@ -77,6 +84,7 @@ def find_equilibria(
         max_regret=jnp.asarray(seen.regret[good]),
         spectral_radius=jnp.asarray(np.array(radius, seen.regret.dtype)),
         component=jnp.asarray(labels),
+        intervals=tuple(profiles_of(game, ends) for ends in lines),
         num_stationary=jnp.asarray(len(merely)),
         num_starts=jnp.asarray(starts),
         proof=proof,
@@ -164,15 +172,21 @@ def _joined(profiles: list[Profile]) -> Profile:
 def _kept(game: AbstractGame, seen: Seen, starts: int, tolerance: Array) -> np.ndarray:
     """Newton's ends from the starts, and of every other end what it was polished to if that is the same equilibrium."""
     polished, crude = np.arange(starts, 3 * starts), np.arange(3 * starts, 5 * starts)
-    same = _joined_by_equilibria(game, seen, polished, crude, tolerance)
+    same = _are_equilibria(game, np.asarray(seen.share[polished] + seen.share[crude]) / 2, seen, tolerance)
     return np.concatenate([np.arange(starts), np.where(same & seen.within[polished], polished, crude)])
 
 
-def _joined_by_equilibria(game, seen: Seen, these: np.ndarray, those: np.ndarray, tolerance: Array) -> np.ndarray:
-    """Which pairs of profiles have an equilibrium, to the tolerance, half-way between them."""
-    fill = np.arange(len(seen.regret)) % len(these)  # as many as were measured before, so that nothing compiles anew
-    middle = tuple((s[these[fill]] + s[those[fill]]) / 2 for s in seen.strategies)
-    return np.asarray(_measure(game, middle, tolerance).within)[: len(these)]
+def profiles_of(game: AbstractGame, share: np.ndarray) -> Profile:
+    """Profiles, leading with them, from shares (count, n) of the players' sets."""
+    low, high = bounds(game)
+    ends = np.cumsum([space.size for space in game.actions()])[:-1]
+    return tuple(jnp.split(low + (high - low) * jnp.asarray(share, low.dtype), ends, axis=1))
+
+
+def _are_equilibria(game: AbstractGame, share: np.ndarray, seen: Seen, tolerance: Array) -> np.ndarray:
+    """Which shares (count, n) are those of equilibria, to the tolerance."""
+    filled = np.resize(share, seen.share.shape)  # as many as were measured before, so that nothing compiles anew
+    return np.asarray(_measure(game, profiles_of(game, filled), tolerance).within)[: len(share)]
 
 
 def _merged(seen: Seen, kept: np.ndarray, tolerance: float) -> np.ndarray:
@@ -189,19 +203,6 @@ def _merged(seen: Seen, kept: np.ndarray, tolerance: float) -> np.ndarray:
             distinct.append(int(at))
     rounded = np.round(seen.share[distinct], 4)
     return np.array(distinct, int)[np.lexsort(rounded.T[::-1])] if distinct else np.zeros(0, int)
-
-
-def _connected(game: AbstractGame, seen: Seen, good: np.ndarray, tolerance: Array) -> np.ndarray:
-    """Numbers of the connected sets: an equilibrium belongs with its nearest predecessor if half-way is an equilibrium too."""
-    labels = np.arange(len(good))
-    if len(good) < 2:
-        return labels
-    gaps = [np.abs(seen.share[good[:j]] - seen.share[good[j]]).max(axis=1) for j in range(1, len(good))]
-    nearest = np.array([gap.argmin() for gap in gaps])
-    linked = _joined_by_equilibria(game, seen, good[1:], good[nearest], tolerance)
-    for j in range(1, len(good)):
-        labels[j] = labels[nearest[j - 1]] if linked[j - 1] else labels[:j].max() + 1
-    return labels
 
 
 def spectral_radius(game: AbstractGame, seen: Seen, at: int) -> float:

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.core import Tracer
 
-from solver.continuous.conditions import bounds, flat, natural_residual, payoff_scale, split
+from solver.continuous.conditions import bounds, flat, marginal_payoffs, natural_residual, payoff_scale, split
 from solver.game import AbstractGame, Profile
+from solver.linear import solver_of
 from solver.solution import Solution
 
 POLISH = 3  # Newton's steps; the last one shows that they have settled
@@ -77,8 +78,8 @@ def _moves(problem, solution: Solution, tangent, throw: bool) -> tuple[Profile, 
     _, push = jax.linearize(lambda p, y: equations(eqx.combine(p, held), y, scale)[0], moving, x)
     jacobian = jax.vmap(lambda along: push(jax.tree.map(jnp.zeros_like, moving), along), out_axes=1)(jnp.eye(len(x)))
     pushed = push(tangent, jnp.zeros_like(x))
-    # NaN in the matrix reaches both modes. Not lineax here: its transposed solve raises on NaN, for a whole batch
-    move = -jnp.linalg.solve(jnp.where(exists, jacobian, jnp.nan), pushed)
+    # NaN in the matrix reaches both modes
+    move = -solver_of(jnp.where(exists, jacobian, jnp.nan))[0](pushed)
     return split(game, move), _push(lambda p, y: p[0].payoffs(split(p[0], y)), (problem, x), (tangent, move))
 
 
@@ -92,7 +93,7 @@ def equations(problem: tuple[AbstractGame, Any], x: Array, scale: Array) -> tupl
         return flat(algorithm.residual(game, split(game, x))), jnp.full_like(x, jnp.inf)
     if hasattr(algorithm, "certify"):
         raise NotImplementedError(f"{type(algorithm).__name__} has no equations `residual` to differentiate")
-    return natural_residual(game, x, scale)
+    return natural_residual(game, x, marginal_payoffs(game, x), scale)
 
 
 def _polished(problem, solution: Solution, scale: Array) -> tuple[Array, Array]:
@@ -107,8 +108,9 @@ def _polished(problem, solution: Solution, scale: Array) -> tuple[Array, Array]:
             return residual, (residual, margin)
 
         jacobian, (residual, margin) = jax.jacfwd(shown, has_aux=True)(x)
-        step = jnp.linalg.solve(jacobian, residual)
-        return x - step, ((jnp.abs(step) / width).max(), margin.min(), jnp.linalg.cond(jacobian))
+        inverse, condition = solver_of(jacobian)
+        step = inverse(residual)
+        return x - step, ((jnp.abs(step) / width).max(), margin.min(), condition)
 
     point, (steps, margins, conditions) = jax.lax.scan(newton, start, length=POLISH)
     eps = jnp.finfo(start.dtype).eps

@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from solver.continuous.intervals import Interval, add, evaluate, multiply, point, subtract, total
+from solver.continuous.interval_arithmetic import Interval, add, multiply, point, subtract, total
+from solver.continuous.intervals import evaluate
 from solver.game import AbstractGame, Profile
 from solver.spaces import Box
 

@@ -13,7 +13,8 @@ from jax import Array
 
 from solver.continuous.conditions import split
 from solver.continuous.find_equilibria import find_equilibria
-from solver.continuous.path import Curves, Event, Point
+from solver.continuous.path import Event, branches, follow
+from solver.continuous.path_system import Point, System
 from solver.game import AbstractGame, Profile, checked_profile
 from solver.solve import judge
 from solver.spaces import Box
@@ -21,7 +22,11 @@ from solver.spaces import Box
 if TYPE_CHECKING:
     import xarray
 
+Curve = tuple[list[Point], list[Event]]
+
+MOST = 64  # curves
 BLOCK = 64  # points measured at once
+GAP = 0.05  # share of the interval without an equilibrium, beyond which one is looked for there
 SAME = 1e-5  # share of a set within which a start lies on a curve
 INNER = (
     0.382  # where in the interval curves are looked for that reach neither end; in a game's middle it often bifurcates
@@ -106,7 +111,8 @@ def trace(
     :param make_game: maps the parameter's value (a scalar array, traced) to a game of Box players with smooth payoffs.
     :param parameter: its name. :param interval: (first, last) value, in either order.
     :param starts: profiles within a tenth of the sets from equilibria at the first value. Default: all that
-        ``find_equilibria`` finds at both ends and at one value between; one on a curve already followed begins none.
+        ``find_equilibria`` finds at both ends, at one value between, and where the curves so far hold no equilibrium; one on
+        a curve already followed begins none. From branch points the curves that leave there are followed too.
     :param key: of the search's starts.
     :return: a :class:`Branch`.
     :raises ValueError: if the interval is empty or not finite, a player is on a Simplex, or no start is an equilibrium.
@@ -122,22 +128,68 @@ def trace(
             raise ValueError(
                 f"make_game: {name} is on a Simplex, and trace takes Box players; see logit_path for mixtures"
             )
-    curves = Curves(make_game, (first, last))
-    found, tried = [], []
-    for value in (first, last, first + INNER * (last - first)) if starts is None else (first,):
-        here = _starts(make_game, value, starts, key)
+    system = System(make_game, (first, last))
+    found: list[Curve] = []
+    tried: list[str] = []
+
+    def search(value: float) -> bool:
+        """Follow what no curve goes through so far; whether there was any."""
+        here, before = _starts(make_game, value, starts, key), len(found)
         tried.append(f"{len(here)} at {parameter} = {value:g}")
-        for x in here:
-            begin = curves.begin(x, value)
-            if begin is not None and not any(_passes(curves, points, begin) for points, _ in found):
-                found.append(_both_ways(curves, begin))
+        begins = (system.begin(x, value) for x in here)
+        _add(system, found, [begin for begin in begins if begin is not None])
+        return len(found) > before
+
+    for value in (first, last, first + INNER * (last - first)) if starts is None else (first,):
+        search(value)
     if not found:
         raise ValueError(
             f"starts: no first-order point near an equilibrium was found ({', '.join(tried)}); give starts"
         )
-    plural = "s" * (len(found) > 1)
-    statement = f"{len(found)} curve{plural} from equilibria found: {', '.join(tried)}; others may exist"
-    return _branch(make_game, game, parameter, curves, found, statement)
+    branched = 0
+    while True:
+        branched += _branch_off(system, found)
+        branch = _branch(make_game, game, parameter, system, found, _statement(len(found), branched, tried))
+        gap = _gap(branch, first, last) if starts is None else None
+        if gap is None or not search(gap):
+            return dataclasses.replace(branch, statement=_statement(len(found), branched, tried))
+
+
+def _statement(count: int, branched: int, tried: list[str]) -> str:
+    more = f", {branched} from branch points" if branched else ""
+    curves = f"{count} curve{'s' * (count > 1)}: {count - branched} from equilibria found"
+    return f"{curves} ({', '.join(tried)}){more}; others may exist"
+
+
+def _gap(branch: Branch, first: float, last: float) -> float | None:
+    """The middle of the widest range of the parameter without an equilibrium, if it is wide."""
+    place = np.sort(np.concatenate([[first, last], branch.value[branch.equilibrium]]))
+    widest = int(np.diff(place).argmax())
+    return float(place[widest : widest + 2].mean()) if np.diff(place)[widest] > GAP * abs(last - first) else None
+
+
+def _add(system: System, found: list[Curve], begins: list[Point]) -> None:
+    """The curves through points that no curve goes through so far."""
+    for begin in begins:
+        if not any(_passes(system, points, begin) for points, _ in found):
+            found.append(_both_ways(system, begin))
+
+
+def _branch_off(system: System, found: list[Curve]) -> int:
+    """Follow the curves that leave at branch points, and those that leave from them in turn; how many there were."""
+    done: list[np.ndarray] = []
+    before = len(found)
+    for _, events in found:  # grows while it is gone through
+        for event in events:
+            y = event.point.y
+            if event.kind == "branch point" and len(found) < MOST and not any(_near(y, other) for other in done):
+                done.append(y)
+                _add(system, found, branches(system, event.point))
+    return len(found) - before
+
+
+def _near(y: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.abs(y - other).max() < 1e-3)
 
 
 def _starts(make_game, value: float, starts, key) -> list[np.ndarray]:
@@ -149,7 +201,7 @@ def _starts(make_game, value: float, starts, key) -> list[np.ndarray]:
     return list(table[np.asarray(found.mask)])
 
 
-def _both_ways(curves: Curves, begin: Point) -> tuple[list[Point], list[Event]]:
+def _both_ways(system: System, begin: Point) -> Curve:
     """A curve from one end to the other through ``begin``."""
     backward = dataclasses.replace(begin, tangent=-begin.tangent)
     points, events = [begin], []
@@ -157,7 +209,7 @@ def _both_ways(curves: Curves, begin: Point) -> tuple[list[Point], list[Event]]:
         outward = begin.y[-1] + 1e-12 * np.sign(way.tangent[-1])
         if not 0 <= outward <= 1:
             continue
-        ahead = list(curves.follow(way))
+        ahead = list(follow(system, way))
         events += [e for e in ahead if isinstance(e, Event)]
         more = [p for p in ahead if isinstance(p, Point)]
         points = points + more if way is begin else more[::-1] + points
@@ -166,7 +218,7 @@ def _both_ways(curves: Curves, begin: Point) -> tuple[list[Point], list[Event]]:
     return points, [event for event in events if event.kind != "end"]
 
 
-def _passes(curves: Curves, points: list[Point], begin: Point) -> bool:
+def _passes(system: System, points: list[Point], begin: Point) -> bool:
     """Whether a curve goes through ``begin``: where it crosses that value it is corrected, and compared."""
     up = np.append(np.zeros(len(begin.held)), 1.0)
     for old, new in itertools.pairwise(points):
@@ -178,21 +230,21 @@ def _passes(curves: Curves, points: list[Point], begin: Point) -> bool:
         guess[-1] = begin.y[-1]
         if np.abs(guess - begin.y).max() > 0.1:
             continue
-        crossing = curves.correct(guess, new.held, up)
+        crossing = system.correct(guess, new.held, up)
         if crossing is not None and np.abs(crossing - begin.y).max() < SAME:
             return True
     return False
 
 
-def _branch(make_game, game, parameter, curves: Curves, found, statement: str) -> Branch:
+def _branch(make_game, game, parameter, system: System, found, statement: str) -> Branch:
     points = [point for part, _ in found for point in part]
     curve = np.repeat(np.arange(len(found)), [len(part) for part, _ in found])
     events = _distinct([(number, event) for number, (_, part) in enumerate(found) for event in part])
     places = np.stack([p.y for p in points] + [event.point.y for _, event in events])
-    x, value = np.stack([curves.x(y) for y in places]), np.array([curves.value(y) for y in places])
+    x, value = np.stack([system.x(y) for y in places]), np.array([system.value(y) for y in places])
     payoffs, regret, good = _certified(make_game, x, value)
-    strategies = tuple(x[:, curves.owners == player] for player in range(len(game.players)))
-    radius, n = np.array([curves.spectral_radius(p) for p in points]), len(points)
+    strategies = tuple(x[:, system.owners == player] for player in range(len(game.players)))
+    radius, n = np.array([system.spectral_radius(p) for p in points]), len(points)
     special = tuple(
         SpecialPoint(
             float(value[n + k]),
@@ -225,7 +277,7 @@ def _distinct(events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
     """A branch point lies on several curves: it is listed once, of the curve on which stability changes."""
     kept: list[tuple[int, Event]] = []
     for number, event in sorted(events, key=lambda one: (not one[1].exchange, one[0])):
-        near = (np.abs(event.point.y - other.point.y).max() < 1e-3 for _, other in kept if other.kind == event.kind)
+        near = (_near(event.point.y, other.point.y) for _, other in kept if other.kind == event.kind)
         if event.kind != "branch point" or not any(near):
             kept.append((number, event))
     return sorted(kept, key=lambda one: one[0])

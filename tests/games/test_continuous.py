@@ -5,15 +5,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from numpy.testing import assert_allclose
 
-from games.bertrand import LinearBertrand, LogitBertrand
+from games.bertrand import LinearBertrand, LogitBertrand, LoyalBertrand
 from games.catalog import CONTINUOUS
 from games.congestion import Congestion
 from games.contests import Tullock, all_pay_auction, all_pay_equilibrium
 from games.hotelling import Hotelling, HotellingPlaces
 from games.public_goods import BestShot
-from solver import Box, certify, regret, solve
+from solver import Box, Newton, certify, comparative_statics, find_equilibria, regret, solve
 from solver.continuous.conditions import flat, marginal_payoffs
 from solver.game import checked_profile
 
@@ -106,6 +107,35 @@ def test_closed_forms_have_the_right_derivatives(name):
         assert_allclose(jax.jit(conditions)(jnp.float32(1.0)), 0, atol=3e-6)
 
 
+def common_effort(game):
+    return (jnp.atleast_1d(game.benefit * (1 + 2 * game.cooperation) / (3 * game.cost)),) * 3
+
+
+SOLVED = {
+    "two leaders, two followers": None,
+    "export subsidies": None,
+    "prices, nested logit": None,
+    "prices on a line": None,
+    "contest of unequals": None,
+    "Pigou's roads": None,
+    "public good, mean": common_effort,
+}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_solutions_and_their_derivatives_are_those_of_the_closed_form(name):
+    """In every parameter, through ``solve`` and the table of derivatives."""
+    game = CONTINUOUS[name].make()
+    exact = SOLVED[name] or type(game).closed_form
+    numbers, rest = eqx.partition(game, eqx.is_inexact_array)
+    theta, rebuild = ravel_pytree(numbers)
+    slopes = jax.jacfwd(lambda theta: flat(exact(eqx.combine(rebuild(theta), rest))))(theta)
+    solution = solve(game, Newton(), tolerance=1e-12)
+    table = comparative_statics(game, solution)
+    assert_allclose(flat(solution.strategies), flat(exact(game)), atol=1e-10)
+    assert_allclose(table.strategies.values.T, slopes, atol=1e-8)
+
+
 def test_solve_finds_them():
     game = Tullock((2.0, 1.0))
     solution = solve(game)
@@ -123,6 +153,23 @@ def test_logit_profits_are_not_concave():
     others = game.closed_form()[1:]
     bend = jax.jit(jax.grad(jax.grad(lambda p: game.payoffs((p[None], *others))[0])))
     assert float(bend(game.closed_form()[0][0])) < 0 < float(bend(jnp.asarray(8.0)))
+
+
+def test_profits_with_two_peaks():
+    """Nine pairs of prices meet the first-order conditions, and two are equilibria (Judd, Renner and Schmedders 2012).
+
+    The nine are the roots found by 600 runs of SciPy's root from random starts.
+    """
+    game = LoyalBertrand()
+    found = find_equilibria(game, key=jax.random.key(0), starts=256)
+    prices = np.concatenate(found.strategies, axis=1)
+    assert_allclose(prices, [[2.168, 25.157], [25.157, 2.168]], atol=1e-3)
+    assert int(found.num_stationary) == 7
+    assert not bool(found.complete)
+    assert certify(game, tuple(prices[0][:, None]), epsilon=1e-3).kind == "proved"
+    both_high = (jnp.array([22.987]),) * 2  # a first-order point: winning those who compare pays
+    assert_allclose(regret(game, both_high), 50.47, atol=0.05)
+    assert certify(game, both_high, epsilon=1.0).kind == "refuted"
 
 
 def test_firms_close_together_have_no_equilibrium_in_prices():
@@ -179,6 +226,7 @@ def test_a_contest_nobody_enters():
         (lambda: LinearBertrand(d=2.0), ("d = 2", "below b = 2")),
         (lambda: LinearBertrand(c=6.0), ("c = 6", "a/b")),
         (lambda: LinearBertrand(b=0.0), ("b = 0", "above 0")),
+        (lambda: LoyalBertrand(gamma=3.5), ("gamma = 3.5", "at most 3")),
         (lambda: LogitBertrand(players=1), ("players = 1", "at least 2")),
         (lambda: LogitBertrand(nests=2), ("nests = 2", "3 firms")),
         (lambda: LogitBertrand(nesting=1.5), ("nesting = 1.5", "at most 1")),

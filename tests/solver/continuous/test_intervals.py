@@ -10,7 +10,8 @@ from small_games import CURVES, Curve, Entry, Hills, Inspection, Jump, cournot
 from games import oligopoly
 from games.public_goods import PublicGood
 from solver import AbstractGame, Box, NormalForm, certify, solve
-from solver.continuous.intervals import Interval, UnsupportedPrimitiveError, evaluate
+from solver.continuous.interval_arithmetic import Interval, UnsupportedPrimitiveError
+from solver.continuous.intervals import evaluate
 
 FUNCTIONS = {
     "rational": lambda x: (x[0] + 2) / (1 + x[1] ** 2) - x[0] ** 3 * x[1],

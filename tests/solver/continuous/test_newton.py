@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 from small_games import Hills, Inspection, cournot, cournot_answer
 
-from solver import BestResponse, Extragradient, Newton, NormalForm, Status, solve
+from solver import AbstractGame, BestResponse, Box, Extragradient, Newton, NormalForm, Status, solve
 from solver.algorithms.newton import fischer_burmeister
 
 PENNIES = NormalForm.from_bimatrix([[1.0, -1.0], [-1.0, 2.0]], [[-1.0, 1.0], [1.0, -2.0]])
@@ -77,6 +77,33 @@ def test_many_games_at_once():
     found = eqx.filter_jit(jax.vmap(lambda p: solve(NormalForm(p), Newton(), throw=False)))(payoffs)
     assert float(found.converged.mean()) > 0.6
     assert float(jnp.where(found.converged, found.max_regret, 0).max()) < 1e-9
+
+
+class Quadratic(AbstractGame):
+    """u_i = x_i (v_i - Σ_j Q_ij x_j + Q_ii x_i/2) on [0, 1]."""
+
+    v: jax.Array
+    Q: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=tuple("12345"))
+
+    def actions(self):
+        return (Box(0.0, 1.0),) * 5
+
+    def payoffs(self, profile):
+        x = jnp.concatenate(profile)
+        return x * (self.v - self.Q @ x + jnp.diagonal(self.Q) * x / 2)
+
+
+def test_no_game_of_a_batch_goes_on_at_rounding():
+    """One in 500 went to and fro between two points, each better than the other but for rounding, to the last step."""
+    rng = np.random.default_rng(0)
+    v, Q = rng.uniform(-1, 3, (4000, 5)), rng.uniform(-0.4, 0.4, (4000, 5, 5)) + 2 * np.eye(5)
+    found = eqx.filter_jit(jax.vmap(lambda v, Q: solve(Quadratic(v, Q), Newton(), throw=False)))(v, Q)
+    assert found.converged.all()
+    assert int(found.num_steps.max()) < 20
+    x = np.concatenate(found.strategies, axis=1)
+    slopes = v - np.einsum("kij,kj->ki", Q, x)
+    assert_allclose(np.clip(x + slopes, 0, 1), x, atol=1e-13)
 
 
 def test_fischer_burmeister_is_zero_where_it_should_be():

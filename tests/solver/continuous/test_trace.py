@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, logit
 from small_games import Entry, Linear, adopters
 
+from games.bertrand import LoyalBertrand
 from solver import AbstractGame, Box, NormalForm, trace
 from solver.plot.bifurcation import bifurcation
 
@@ -45,12 +46,70 @@ def test_the_pitchfork_of_the_entry_game(pitchfork):
 
 
 def test_the_statement_and_the_dataset(pitchfork):
-    assert "2 curves" in pitchfork.statement
+    assert "2 curves: 2 from equilibria found" in pitchfork.statement
     assert "3 at sigma = 0.15" in pitchfork.statement
     table = pitchfork.to_dataset()
     assert table.strategies.dims == ("point", "player", "action")
     assert table.special_kind.values.tolist() == ["branch point"]
     assert_allclose(table.sigma, pitchfork.value)
+
+
+def test_the_arms_are_found_from_the_branch_point_alone(pitchfork):
+    """From the symmetric equilibrium: what leaves it at δ/4, to both sides, is what the search of equilibria had found."""
+    branch = trace(Entry, "sigma", (0.35, 0.15), starts=[([0.5], [0.5])])
+    assert "1 from branch points" in branch.statement
+    assert [point.kind for point in branch.special_points] == ["branch point"]
+    ours, theirs = (b.strategies[0][b.curve == 1, 0] for b in (branch, pitchfork))
+    assert_allclose([ours.min(), ours.max()], [theirs.min(), theirs.max()], atol=1e-8)
+    assert_allclose(branch.value[branch.curve == 1][[0, -1]], 0.15, rtol=1e-9)
+
+
+def crossing(t):
+    """u_1 = t x²/2 - x³/3 on [-1, 1] with another player who copies: the curves x = 0 and x = t cross at t = 0."""
+    return Crossing(jnp.asarray(t))
+
+
+class Crossing(AbstractGame):
+    t: jax.Array
+    players: tuple[str, ...] = eqx.field(static=True, default=("one", "two"))
+
+    def actions(self):
+        return (Box(-1.0, 1.0),) * 2
+
+    def payoffs(self, profile):
+        x, y = profile[0][0], profile[1][0]
+        return jnp.stack([-((x - 0.5 * y - 0.5 * (y + self.t * y - y**2)) ** 2), -((y - x) ** 2)])
+
+
+def test_curves_that_cross_exchange_their_stability():
+    """Best replies x = y + (ty - y²)/2 and y = x: first-order points 0 and t, which cross at t = 0."""
+    branch = trace(crossing, "t", (-0.5, 0.6), starts=[([0.0], [0.0])])
+    (point,) = branch.special_points
+    assert (point.kind, point.exchange) == ("branch point", True)
+    assert_allclose(point.value, 0, atol=1e-6)
+    for curve, slope in ((0, 0.0), (1, 1.0)):
+        at = branch.curve == curve
+        assert_allclose(branch.strategies[0][at, 0], slope * branch.value[at], atol=1e-8)
+        assert_allclose([branch.value[at].min(), branch.value[at].max()], [-0.5, 0.6], rtol=1e-9)
+        clear = at & (np.abs(branch.value) > 0.01)
+        assert_allclose(branch.stable[clear], (branch.value[clear] < 0) == (curve == 0))
+
+
+def test_a_gap_between_equilibria_is_searched():
+    """Nine first-order points at n = 2700, two of them equilibria (Judd, Renner and Schmedders 2012), on curves of their own.
+
+    Symmetric equilibria are left at high prices by n = 2500 and found at low ones from 3300 on; between, one firm skims and
+    the other sells to all.
+    """
+    branch = trace(lambda n: LoyalBertrand(n=n), "n", (2300.0, 3400.0))
+    at = branch.equilibrium & (branch.value > 2600) & (branch.value < 3200)
+    assert at.any()
+    p = np.concatenate(branch.strategies, axis=1)
+    assert (np.abs(p[at, 0] - p[at, 1]) > 15).all()
+    symmetric = branch.equilibrium & (np.abs(p[:, 0] - p[:, 1]) < 1e-6)
+    assert ((branch.value[symmetric] < 2500) | (branch.value[symmetric] > 3300)).all()
+    assert len(np.unique(branch.curve[branch.equilibrium])) == 4
+    assert branch.stable[branch.equilibrium].all()
 
 
 def test_figure(pitchfork):
