@@ -7,7 +7,8 @@ r"""Which channel of restriction is used, when each has its own cost and effect 
 Π⁰ is the base game's profit before enforcement, a function of R alone. So wherever two channels are used and neither is at its
 limit,
 
-.. math:: \frac{c_c\,r_{ic}(1 - \eta_c r_{ic})}{\eta_c} = \frac{\partial\Pi_i^0}{\partial R_i}\,(1 - R_i)\quad\text{for every such } c,
+.. math:: \frac{c_c\,r_{ic}(1 - \eta_c r_{ic})}{\eta_c} = \frac{\partial\Pi_i^0}{\partial R_i}\,(1 - R_i)
+    \quad\text{for every such } c,
 
 and with y_c = η_c r_ic what a channel contributes solves y(1 - y) ∝ η_c²/c_c: while all are below a half, the one with the
 highest η²/c contributes most, whatever the rest of the world. Beyond it channels crowd each other out: the product is not
