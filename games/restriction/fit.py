@@ -43,13 +43,21 @@ ACTIVE = 1e-3  # widths: nearer to a bound than this is at it
 
 
 @eqx.filter_jit
-def _moments(t: Array, p: Parameters, free: list[Free]) -> Array:
-    return flat(modelled(place(p, free, t)))
+def _linearised(t: Array, p: Parameters, free: list[Free]) -> tuple[Array, Array]:
+    """The moments at t and their derivatives (moment, parameter): one program for both."""
+
+    def moments(u):
+        found = flat(modelled(place(p, free, u)))
+        return found, found
+
+    slope, value = jax.jacfwd(moments, has_aux=True)(t)
+    return value, slope
 
 
-@eqx.filter_jit
-def _jacobian(t: Array, p: Parameters, free: list[Free]) -> Array:
-    return jax.jacfwd(lambda u: flat(modelled(place(p, free, u))))(t)
+def linearised(moments: Moments, free: list[Free], p: Parameters, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The model's moments (moment,) at t, and their derivatives (moment, parameter)."""
+    value, slope = _linearised(jnp.asarray(t), p, free)
+    return np.asarray(value)[moments.columns], np.asarray(slope)[moments.columns]
 
 
 def place(p: Parameters, free: list[Free], t: Array) -> Parameters:
@@ -84,25 +92,19 @@ def fit(name: str = "2025", *, progress: Callable[[str], Any] = lambda message: 
 def _least_squares(moments: Moments, free: list[Free], p: Parameters) -> Any:
     from scipy.optimize import least_squares
 
-    def model(t: np.ndarray) -> np.ndarray:
-        return np.asarray(_moments(jnp.asarray(t), p, free))[moments.columns]
+    def residual(t: np.ndarray) -> np.ndarray:
+        return np.append(moments.residual(linearised(moments, free, p, t)[0]), NEAR * t)
 
     def slope(t: np.ndarray) -> np.ndarray:
-        return moments.slope(model(t), np.asarray(_jacobian(jnp.asarray(t), p, free))[moments.columns])
+        return np.concatenate([moments.slope(*linearised(moments, free, p, t)), NEAR * np.eye(len(free))])
 
-    start, near = np.zeros(len(free)), NEAR * np.eye(len(free))
-    if not np.isfinite(model(start)).all():
+    start, num = np.zeros(len(free)), len(moments.labels)
+    at_start = linearised(moments, free, p, start)[0]
+    if not np.isfinite(at_start).all():
         raise ValueError("the challengers' stage is not solved at the calibrated parameters")
     bounds = np.transpose([one.bounds(p) for one in free])
-    found = least_squares(
-        lambda t: np.append(moments.residual(model(t)), near @ t),
-        start,
-        lambda t: np.concatenate([slope(t), near]),  # type: ignore[arg-type]
-        bounds,
-        max_nfev=200,
-    )
-    found["model"], found["at_start"], found["bounds"] = model(found.x), model(start), bounds
-    num = len(moments.labels)
+    found = least_squares(residual, start, slope, bounds, max_nfev=200)  # type: ignore[arg-type]
+    found["model"], found["at_start"], found["bounds"] = linearised(moments, free, p, found.x)[0], at_start, bounds
     found["fun"], found["jac"] = found.fun[:num], found.jac[:num]
     return found
 
@@ -171,7 +173,7 @@ def _along(name, game, moments, free, p, ds, found) -> "xarray.Dataset":
     columns = worlds.stages(games)
     columns |= worlds.equilibria(games, columns)
     judged = verdicts(worlds.probed(games, columns))[["verdict", "effect"]]
-    fits = np.array([_misfit(moments, free, p, t) for t in flat_at])
+    fits = np.array([(moments.residual(linearised(moments, free, p, t)[0]) ** 2).sum() for t in flat_at])
     judged = judged.merge(columns["nash"][["restriction", "certified", "max_regret"]])
     judged = judged.assign(misfit=("draw", fits), way_step=(("draw", "parameter"), flat_at))
     places = [np.repeat(ds.parameter.values[kept], len(STEPS)), np.tile(STEPS, kept.sum())]
@@ -191,11 +193,6 @@ def _reach(way: np.ndarray, x: np.ndarray, bounds: np.ndarray) -> np.ndarray:
         to_low, to_high = (np.where(abs(way) > 1e-9, (bound - x) / way, np.nan) for bound in bounds)
     forward, back = np.nanmin(np.fmax(to_low, to_high)), np.nanmax(np.fmin(to_low, to_high))
     return np.where(STEPS > 0, STEPS * forward, -STEPS * back)
-
-
-def _misfit(moments: Moments, free: list[Free], p: Parameters, t: np.ndarray) -> float:
-    model = np.asarray(_moments(jnp.asarray(t), p, free))[moments.columns]
-    return float((moments.residual(model) ** 2).sum())
 
 
 def _worlds(name: str, game: RestrictionGame, free: list[Free], p: Parameters, at: np.ndarray) -> dict[str, np.ndarray]:

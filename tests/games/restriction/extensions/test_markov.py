@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from games.restriction import RestrictionGame, outcomes
 from games.restriction.demand import SOVEREIGN
 from games.restriction.extensions import bellman, markov
+from games.restriction.extensions.foresight import spread
 from games.restriction.extensions.markov import markov_perfect
 
 GAME = RestrictionGame(challengers=("CN", "TW"), challenger_bloc=("CN", "TW"), consortium=())
@@ -40,13 +41,13 @@ def static(game, lags):
 
 def test_weights_are_a_mean_preserving_spread_and_agree():
     grid, z = np.array([[0.0, 0.5, 1.0, 1.5, 2.0]]), np.linspace(0.25, 1.75, 40)
-    found = np.asarray(markov.spread(z[:, None], grid))[:, 0]
+    found = np.asarray(spread(z[:, None], grid))[:, 0]
     assert_allclose(found, bellman.weights(z, grid[0]), atol=1e-12)
     assert_allclose(found.sum(axis=1), 1)
     assert_allclose(found @ grid[0], z)
     assert_allclose(found @ grid[0] ** 2 - z**2, 0.5**2 / 4)
     ends = np.array([-1.0, 0.0, 0.1, 2.0, 3.0])
-    assert_allclose(markov.spread(ends[:, None], grid)[:, 0], bellman.weights(ends, grid[0]), atol=1e-12)
+    assert_allclose(spread(ends[:, None], grid)[:, 0], bellman.weights(ends, grid[0]), atol=1e-12)
 
 
 def test_without_a_future_it_is_the_base_game_in_every_state():
