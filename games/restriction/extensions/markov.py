@@ -53,6 +53,7 @@ MOST = 1024  # states
 STEPS = 3000
 TOLERANCE = 1e-9
 LEAN = 3.0  # logits by which a start leans to a strategy
+CERTIFIED = 1e-6  # bn $/year: the largest regret of an equilibrium
 SAME = 1e-4  # equilibria nearer than this in every mix are one
 STARTS = ("even", "client", "sovereign")
 
@@ -110,9 +111,9 @@ def markov_perfect(
     :return: over ``state``: ``lag`` (state, challenger), every variable of ``VARIABLES`` (of one period), ``value`` and
         ``one_shot_gain`` (state, challenger), what another choice would gain; ``probability`` (time, state) from the starting
         lags and ``long_run`` (state); ``expected_lag`` and ``expected_mix`` (time, challenger, ..). Over ``start``:
-        ``mix_from`` (start, state, challenger, strategy), ``converged``, ``num_steps``, and ``regret``, the largest gain over
-        1 - δ, which bounds what any other plan would gain. In attrs ``num_equilibria``, the different converged ends, and
-        ``start``, the one shown: of lowest regret.
+        ``mix_from`` (start, state, challenger, strategy), ``num_steps``, ``regret``, the largest gain over 1 - δ, which bounds
+        what any other plan would gain, and ``certified``. In attrs ``num_equilibria``, the different certified ends, and
+        ``start``, the one shown: of lowest regret. If none is certified, what is shown is no equilibrium.
     :raises ValueError: for a number out of bounds, or a game in another mode, or whose open community never comes to rest.
     """
     p, r, lags = _prepared(game, restriction, period, discount, points)
@@ -120,8 +121,8 @@ def markov_perfect(
     found = [_solve(p, m, lags, jnp.asarray(lean)) for lean in _leans(len(p.strategies))]
     judged = [_judged(p, r, m, lags, one) for one in found]
     regret = np.array([float(gain.max()) for _, _, gain in judged]) / (1 - discount)
-    ok = np.array([bool(one.converged) for one in found])
-    shown = int(np.where(ok, regret, np.inf).argmin())
+    ok = np.array([bool(one.converged) for one in found]) & (regret <= CERTIFIED)
+    shown = int(np.nan_to_num(regret, nan=np.inf).argmin())
     table, value, gain = judged[shown]
     mixes = np.stack([table["mix"] for table, _, _ in judged])
     money = {"units": "bn $/year"}
@@ -131,7 +132,7 @@ def markov_perfect(
         value=(("state", "challenger"), value, {"long_name": "value, per year of a period"} | money),
         one_shot_gain=(("state", "challenger"), gain, {"long_name": "gain from one other choice"} | money),
         mix_from=(("start", "state", "challenger", "strategy"), mixes, {"long_name": "probability of a strategy"}),
-        converged=("start", ok),
+        certified=("start", ok, {"long_name": "search converged and regret small"}),
         regret=("start", regret, {"long_name": "bound on the gain from any other plan"} | money),
         num_steps=("start", [int(one.num_steps) for one in found]),
     ).assign_coords(start=list(STARTS))

@@ -73,7 +73,7 @@ def test_with_one_state_it_is_the_base_games_logit_equilibrium():
 
 
 def test_it_is_certified_from_every_start(solved):
-    assert solved.converged.all()
+    assert solved.certified.all()
     assert (solved.regret < 1e-6).all()
     assert solved.attrs["num_equilibria"] == 1
     assert (solved.one_shot_gain >= -1e-9).all()
