@@ -135,7 +135,7 @@ def _table(game: RestrictionGame, moments: Moments, free: list[Free], p: Paramet
         "reported": ("moment", moments.value, {"long_name": "reported figure, or bound"}),
         "deviation": ("moment", moments.deviation, {"long_name": "its standard deviation"}),
         "kind": ("moment", moments.kind),
-        "calibrated": ("moment", found["at_start"], {"long_name": "the model's, at the calibration"}),
+        "calibrated": ("moment", found["at_start"], {"long_name": "the model's, where the search starts"}),
         "fitted": ("moment", found["model"], {"long_name": "the model's, fitted"}),
         "residual": ("moment", found.fun, deviations),
         "step": ("parameter", found.x, {"long_name": "step from the start", "units": "widths"}),

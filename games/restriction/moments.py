@@ -170,7 +170,9 @@ def _moments(table: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], p:
             about = (entry["unit"], entry["status"], entry["source"].strip())
             rows.append((name, f"{name} {members[k]}".strip(), first[name] + k, value[k], deviation[k], kind, about))
     names, labels, columns, value, deviation, kind, about = map(list, zip(*rows, strict=True))
-    texts: dict[str, list[str]] = dict(zip(("unit", "status", "source"), map(list, zip(*about, strict=True)), strict=True))
+    texts: dict[str, list[str]] = dict(
+        zip(("unit", "status", "source"), map(list, zip(*about, strict=True)), strict=True)
+    )
     return Moments(names, labels, np.array(columns), np.array(value), np.array(deviation), np.array(kind), texts)
 
 
