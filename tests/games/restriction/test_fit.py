@@ -1,5 +1,6 @@
 """The fitted calibration: derivatives, a world that is found again, what is left open, and the table."""
 
+import functools
 import importlib
 
 import numpy as np
@@ -14,12 +15,15 @@ from games.restriction.moments import Moments
 
 fitting = importlib.import_module("games.restriction.fit")  # the package exports the function
 GAME = RestrictionGame.calibrated()
-MOMENTS, FREE, P = reported.read("2025", GAME.parameters)
-NAMES = [one.name for one in FREE]
+
+
+@functools.cache
+def parts():
+    return reported.read("2025", GAME.parameters)
 
 
 def model(t):
-    return fitting.linearised(MOMENTS, FREE, P, t)[0]
+    return fitting.linearised(*parts(), t)[0]
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +33,20 @@ def fitted():
 
 def test_derivatives_are_those_of_differences():
     """Through the equilibrium, the frontier's speed included; relative to a moment's deviation."""
-    t, h = np.full(len(FREE), 0.02), 1e-5
-    found = fitting.linearised(MOMENTS, FREE, P, t)[1]
-    steps = [(model(t + h * e) - model(t - h * e)) / (2 * h) for e in np.eye(len(FREE))]
-    assert_allclose(found / MOMENTS.deviation[:, None], np.transpose(steps) / MOMENTS.deviation[:, None], atol=2e-3)
+    moments, free, p = parts()
+    t, h = np.full(len(free), 0.02), 1e-5
+    found = fitting.linearised(moments, free, p, t)[1]
+    steps = [(model(t + h * e) - model(t - h * e)) / (2 * h) for e in np.eye(len(free))]
+    assert_allclose(found / moments.deviation[:, None], np.transpose(steps) / moments.deviation[:, None], atol=2e-3)
 
 
 def test_a_world_is_found_again():
     """Moments made by the model itself, a step from the start, are met."""
-    away = 0.15 * np.sin(np.arange(1, len(FREE) + 1))
-    made = MOMENTS._replace(value=model(away))
-    found = fitting._least_squares(made, FREE, P)
-    assert (found.fun**2).sum() < 1e-3 * (made.residual(model(np.zeros(len(FREE)))) ** 2).sum()
+    moments, free, p = parts()
+    away = 0.15 * np.sin(np.arange(1, len(free) + 1))
+    made = moments._replace(value=model(away))
+    found = fitting._least_squares(made, free, p)
+    assert (found.fun**2).sum() < 1e-3 * (made.residual(model(np.zeros(len(free)))) ** 2).sum()
     assert abs(found.fun).max() < 0.1
 
 
@@ -62,7 +68,7 @@ def test_openness_against_a_known_jacobian():
 
 
 def test_it_fits_better_and_within_bounds(fitted):
-    before = MOMENTS.residual(fitted.calibrated.values)
+    before = parts()[0].residual(fitted.calibrated.values)
     assert fitted.attrs["misfit"] < 0.1 * (before**2).sum()
     assert fitted.attrs["optimality"] < 1e-4
     assert abs(fitted.residual).max() < 1
@@ -106,7 +112,10 @@ def test_the_command(fitted, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(fitting, "fit", lambda progress: fitted)
     assert main(["fit", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
-    assert all(word in text for word in (*fitted.moment.values, *NAMES, "open_to_nash".replace("_", " "), "fit.nc"))
+    assert all(
+        word in text
+        for word in (*fitted.moment.values, *fitted.parameter.values, "open_to_nash".replace("_", " "), "fit.nc")
+    )
     assert (tmp_path / "fit.nc").stat().st_size > 1000
 
 
