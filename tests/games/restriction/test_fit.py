@@ -132,4 +132,4 @@ def test_bad_input():
     with pytest.raises(ValueError, match="'1999'"):
         reported.read("1999", GAME.parameters)
     with pytest.raises(ValueError, match=r"free\.x: 'MARS' names no bloc"):
-        reported._mask(P, "x", "bite", ["MARS"])
+        reported._mask(GAME.parameters, "x", "bite", ["MARS"])
