@@ -46,6 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     judged.add_argument("--out", type=Path, help="folder for the report (.html, .md, .tex), the figures and claims.nc")
     judged.set_defaults(run=_claims)
+    fitted = commands.add_parser(
+        "fit", help="a calibration fitted to reported moments, and the claims along what they leave open"
+    )
+    fitted.add_argument("--out", type=Path, help="folder for fit.nc")
+    fitted.set_defaults(run=_fit)
     solve_file.add_to(commands)
     impact.set_defaults(run=_impact)
     options = parser.parse_args(arguments)
@@ -157,6 +162,26 @@ def _claims(options: argparse.Namespace) -> int:
     if options.out:
         report.write(ds, options.out)
         print(f"\nwritten to {options.out}: claims (.html, .md, .tex, .nc) and the figures")
+    return 0
+
+
+def _fit(options: argparse.Namespace) -> int:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from rich.console import Console
+
+    from games.restriction import fit_report
+    from games.restriction.fit import fit
+
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("starting") as status:
+        ds = fit(progress=lambda message: status.update(f"{message} ..."))
+    fit_report.print_fit(ds)
+    if options.out:
+        ds.to_netcdf(options.out / "fit.nc", engine="h5netcdf")
+        print(f"\nwritten to {options.out}: fit.nc")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The restriction game (see the README's model section)."""
 
 from games.restriction.claims import claims
+from games.restriction.fit import fit
 from games.restriction.frontier_roots import frontier_speeds
 from games.restriction.impact import impact
 from games.restriction.incumbents import ImposedRestriction, RestrictionGame
@@ -18,6 +19,7 @@ __all__ = [
     "Study",
     "claims",
     "diagnose_stage",
+    "fit",
     "frontier_speeds",
     "impact",
     "measures",
