@@ -44,7 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
     judged.add_argument(
         "--sensitivity", type=int, default=0, metavar="N", help="base draws of Sobol indices (default: none)"
     )
-    judged.add_argument("--out", type=Path, help="folder for the report (.html, .md, .tex), the figures and claims.nc")
+    judged.add_argument(
+        "--robustness", type=int, default=32, metavar="N", help="draws judged again under every variant (default: 32)"
+    )
+    judged.add_argument(
+        "--out",
+        type=Path,
+        help="folder for the report (.html, .md, .tex), the figures and claims.nc; a run that was stopped goes on there",
+    )
     judged.set_defaults(run=_claims)
     solve_file.add_to(commands)
     impact.set_defaults(run=_impact)
@@ -151,6 +158,8 @@ def _claims(options: argparse.Namespace) -> int:
             prior_file=options.prior,
             calibration=options.calibration,
             sensitivity=options.sensitivity,
+            robustness=options.robustness,
+            store=options.out and options.out / "kept",
             progress=lambda message: status.update(f"{message} ..."),
         )
     report.print_table(ds)

@@ -117,7 +117,12 @@ def _with_rules(ds: "xarray.Dataset", made: Prior, u: np.ndarray) -> "xarray.Dat
         ]
         for c in ds.claim.values
     ]
-    ds = ds.assign_coords(parameter=deciders.names(made.ranges), symbol=("parameter", symbols))
+    ds = ds.assign_coords(
+        parameter=deciders.names(made.ranges),
+        symbol=("parameter", symbols),
+        low=("parameter", [row.low for row in made.ranges]),
+        high=("parameter", [row.high for row in made.ranges]),
+    )
     dims, table = ("claim", "counterfactual"), np.array(found, dtype=object)
     about = ("rule of two thresholds at most", "share of draws not fitted to that the rule has right",
              "share of them that the more frequent verdict has right")  # fmt: skip

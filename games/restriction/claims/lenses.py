@@ -33,7 +33,10 @@ OPENNESS = 0.3  # of released weights: what a release at the frontier's quality 
 YEARS, REVISIONS = 2.0, 2  # between revisions of strategies, and how many
 EXTRAS = ("pooling_gain", "best_subsidy")  # what claims ask beyond the measures
 LANES = 64  # worlds and restrictions of one call
-START, STEPS = 0.3, 12  # of the search for subsidies, as a share; and of best replies, for the few that models do not settle
+START, STEPS = (
+    0.3,
+    12,
+)  # of the search for subsidies, as a share; and of best replies, for the few that models do not settle
 
 TURNS, FEW = 40, 16  # of best replies, with simultaneous timing; and worlds of one call
 

@@ -38,7 +38,9 @@ class Run:
     folder: Path | None
     progress: Callable[[str], Any]
 
-    def judged(self, name: str, drawn: Mapping[str, np.ndarray], choices: Mapping[str, Any], solve: Solve) -> "xarray.Dataset":
+    def judged(
+        self, name: str, drawn: Mapping[str, np.ndarray], choices: Mapping[str, Any], solve: Solve
+    ) -> "xarray.Dataset":
         """The verdicts of the worlds ``drawn`` in the columns that ``solve`` makes of each chunk's games.
 
         :param name: of the store, unique in the run.
@@ -94,6 +96,9 @@ def _schema(incumbents: Sequence[str]) -> Schema:
     labels = {"claim": [c.name for c in CLAIMS], "counterfactual": COUNTERFACTUALS, "selection": SELECTIONS,
               "point": worlds.POINTS, "incumbent": incumbents}  # fmt: skip
     return Schema(
-        {name: Variable(dims, shape, np.dtype(kind), dict(about)) for name, (dims, shape, kind, about) in variables.items()},
+        {
+            name: Variable(dims, shape, np.dtype(kind), dict(about))
+            for name, (dims, shape, kind, about) in variables.items()
+        },
         {name: (name, list(values), {}) for name, values in labels.items()},
     )

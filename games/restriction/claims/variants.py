@@ -92,7 +92,9 @@ def variants(made: Prior) -> list[Variant]:
         for rho, meaning in ((1.0, "the mean leak"), (4.0, "between"), (np.inf, "one copies from the leakiest"))
     ]
     if {"CN", "TW"} <= set(made.base.challenger_bloc):
-        found.append(Variant("identical blocs", "bite, φ and home bias as in the mean of CN and TW", change=identical_blocs))
+        found.append(
+            Variant("identical blocs", "bite, φ and home bias as in the mean of CN and TW", change=identical_blocs)
+        )
     found.append(Variant("τ = 0", "no distrust of a restricting incumbent", change=TRUSTED))
     if not nested:
         found.append(Variant("τ = 0, nested logit", "both", change=TRUSTED, choices={"demand": "nested"}))
