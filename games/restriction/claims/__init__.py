@@ -62,7 +62,7 @@ def claims(
     num, u = checked_number(draws), sobol_uniform(draws, seed, len(made.ranges))
     run = Run(None if store is None else Path(store), progress)
     drawn = made.worlds(u)
-    judged = run.judged("draws", drawn, made.choices, _in_full)
+    judged = run.judged("draws", drawn, made.choices, _in_full, selections=True)
     ds = shares(judged).merge(judged[list(KEPT)]).assign_coords(_about())
     ds = ds.assign(_first_half(judged))
     ds = _with_rules(ds, made, u)

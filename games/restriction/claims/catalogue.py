@@ -131,15 +131,15 @@ def multiplier_by_lag(before, after):
     it can. Without a pair of equal φ and unequal z0 there is nothing to compare: nan.
     """
     del before
-    names = after.sizes["challenger"]
-    least = after.horizon * np.nan
-    for a in range(names):
-        for b in range(names):
-            behind, ahead = after.isel(challenger=a), after.isel(challenger=b)
-            pair = (behind.absorption == ahead.absorption) & (behind.starting_lag > ahead.starting_lag)
-            gap = (behind.force_multiplier - ahead.force_multiplier).where(pair)
-            least = np.fmin(least, gap)
-    return least
+
+    def apart(name):  # of one who is behind (challenger) over one ahead (rival)
+        own = after[name].drop_vars(["challenger", "challenger_bloc"], errors="ignore")
+        return own, own.rename(challenger="rival")
+
+    (speed, rival_speed), (lag, rival_lag), (force, rival_force) = map(
+        apart, ("absorption", "starting_lag", "force_multiplier")
+    )
+    return (force - rival_force).where((speed == rival_speed) & (lag > rival_lag)).min(("challenger", "rival"))
 
 
 MONEY, ONE, YEARS, FIRMS = "bn $/year", "1", "years", "firms"

@@ -166,8 +166,8 @@ def _mathematics(found: re.Match) -> str:
 def _letters(name: str) -> str:
     name = re.sub("(.)\u0304", lambda m: rf"\bar{{{m[1]}}}", name)
     digits = re.sub(r"([α-ω])([0-9])", r"\1_\2", name)
-    parts = [rf"\{GREEK[c]} " if c in GREEK else c for c in digits]
-    whole = "".join(parts).strip()
+    whole = re.sub("([α-ω])(?=[A-Za-z])", r"\1 ", digits)
+    whole = "".join(rf"\{GREEK[c]}" if c in GREEK else c for c in whole)
     return rf"\mathrm{{{whole}}}" if whole.isalpha() and len(whole) > 1 else whole
 
 

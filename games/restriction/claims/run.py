@@ -39,17 +39,23 @@ class Run:
     progress: Callable[[str], Any]
 
     def judged(
-        self, name: str, drawn: Mapping[str, np.ndarray], choices: Mapping[str, Any], solve: Solve
+        self,
+        name: str,
+        drawn: Mapping[str, np.ndarray],
+        choices: Mapping[str, Any],
+        solve: Solve,
+        selections: bool = False,
     ) -> "xarray.Dataset":
         """The verdicts of the worlds ``drawn`` in the columns that ``solve`` makes of each chunk's games.
 
         :param name: of the store, unique in the run.
+        :param selections: judge every selection among several Nash equilibria too.
         :raises ValueError: if the folder holds a store of that name made from other worlds or other code.
         """
         num = len(next(iter(drawn.values())))
         layout = Layout((num,), (min(CHUNK, num),))
         names = worlds.stacked({key: values[:1] for key, values in drawn.items()}, **choices).players
-        target = self._target(name, layout, _schema(names), drawn, choices)
+        target = self._target(name, layout, _schema(names, selections), drawn, choices)
         target.open(True, {})
         for k in range(layout.num_chunks):
             if target.done(k) is None:
@@ -57,7 +63,7 @@ class Run:
                 games = worlds.stacked({key: values[part] for key, values in drawn.items()}, **choices)
                 where = f"{name}, {part.start + 1} to {part.stop} of {num}"
                 columns = solve(games, part, lambda what, where=where: self.progress(f"{where}: {what}"))
-                target.write(k, _tables(columns), {})
+                target.write(k, _tables(columns, selections), {})
         return target.finish({}).load().assign_coords(draw=np.arange(num))
 
     def _target(
@@ -73,15 +79,15 @@ class Run:
         return Store(self.folder / f"{name}.zarr", layout, schema, ("draw",), same)
 
 
-def _tables(columns: Columns) -> dict[str, np.ndarray]:
+def _tables(columns: Columns, selections: bool) -> dict[str, np.ndarray]:
     """What is kept of a chunk."""
     judged = verdicts(columns)
     tables = {name: judged[name].values for name in ("verdict", "effect", "moved", "curve")}
-    restriction, certified = worlds.points(columns)
-    return tables | {"selected_verdict": by_selection(columns), "restriction": restriction, "certified": certified}
+    tables["restriction"], tables["certified"] = worlds.points(columns)
+    return tables | ({"selected_verdict": by_selection(columns)} if selections else {})
 
 
-def _schema(incumbents: Sequence[str]) -> Schema:
+def _schema(incumbents: Sequence[str], selections: bool) -> Schema:
     """The variables kept, and their labels."""
     table, judged, points = ("claim", "counterfactual"), (len(CLAIMS), len(COUNTERFACTUALS)), len(worlds.POINTS)
     variables = {
@@ -93,6 +99,8 @@ def _schema(incumbents: Sequence[str]) -> Schema:
         "restriction": (("point", "incumbent"), (points, len(incumbents)), float, {"long_name": "restriction", "units": "1"}),
         "certified": (("point",), (points,), bool, {"long_name": "whether it is certified"}),
     }  # fmt: skip
+    if not selections:
+        del variables["selected_verdict"]
     labels = {"claim": [c.name for c in CLAIMS], "counterfactual": COUNTERFACTUALS, "selection": SELECTIONS,
               "point": worlds.POINTS, "incumbent": incumbents}  # fmt: skip
     return Schema(

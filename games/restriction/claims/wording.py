@@ -111,7 +111,7 @@ def depending(ds: "xarray.Dataset") -> str:
     )
     turned = {}
     for name in ds.variant.values:
-        one = ds.sel(c, variant=name)
+        one = ds.sel(c).sel(variant=name)
         own = np.sign(one.robust_share_holding.values - 0.5)
         own = own * clear(one.robust_share_low.values, one.robust_share_high.values)
         turned[str(name)] = int((own * base == -1).sum())

@@ -35,24 +35,6 @@ NUM = 8
 # ---- predicates --------------------------------------------------------------------------------------------------------
 
 
-def made_up():
-    """An equilibrium of one draw in which everything is 1."""
-    game = RestrictionGame()
-    sizes = {name: len(values) for name, values in coordinates(game).items()}
-    ones = {name: np.ones((1, *(sizes[dim] for dim in dimensions(game, name)))) for name in VARIABLES}
-    ds = label(game, ones, {"draw": [0]}).assign_coords(
-        challenger_bloc=("challenger", list(game.parameters.challenger_bloc))
-    )
-    own = {name: (("draw", "challenger"), np.asarray(getattr(game.parameters, name))[None])
-           for name in ("absorption", "starting_lag")}  # fmt: skip
-    extra = {"pooling_gain": 1.0, "best_subsidy": 0.0, "nash_gain": 1.0, "horizon": 4.0}
-    own |= {name: ("draw", [value]) for name, value in extra.items()}
-    own |= {"gross_profit": (("draw", "incumbent"), np.ones((1, 3)))}
-    own |= {"force_multiplier": (("draw", "challenger"), np.ones((1, 4)))}
-    own |= {"break_even_cost": (("draw", "bloc"), np.ones((1, 3))), "certified": ("draw", [True])}
-    return ds.assign(own)
-
-
 SOV, TW2 = {"strategy": "sovereign"}, {"challenger": "TW 2"}
 OWN, MODEL = {"convention": "owner"}, {"convention": "model", "region": "TW"}
 HOLD = {  # what to add to which variable, where, for the claim to hold; its opposite makes it fail
@@ -105,7 +87,7 @@ def test_every_claim_is_covered():
 
 @pytest.mark.parametrize("name", HOLD)
 def test_a_claim_can_hold_and_fail(name):
-    before, claim = made_up(), BY_NAME[name]
+    before, claim = made_up({"draw": 1}), BY_NAME[name]
     assert judge(claim, before, changed(before, HOLD[name]))[0] == HOLDS
     fails = changed(before, FAIL[name]) if name in FAIL else changed(before, HOLD[name], -1)
     assert judge(claim, before, fails)[0] == FAILS
@@ -114,7 +96,7 @@ def test_a_claim_can_hold_and_fail(name):
 
 
 def test_undecided_and_silent():
-    before, claim = made_up(), BY_NAME["25"]
+    before, claim = made_up({"draw": 1}), BY_NAME["25"]
     lower, higher = changed(before, [("welfare", {}, -1)]), changed(before, [("welfare", {}, 1)])
     several = xr.concat([lower, higher], "start", data_vars="all")
     assert judge(claim, before, several)[0] == UNDECIDED
@@ -362,51 +344,3 @@ def test_sobol_points_are_nested_and_even():
     assert (np.sort((u * 64).astype(int), axis=0) == np.arange(64)[:, None]).all()
     with pytest.raises(ValueError, match="num = 0"):
         sobol_uniform(0, 1, 36)
-
-
-# ---- the whole ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def solved(monkeypatch, columns):
-    """Worlds already solved, whatever is asked."""
-    monkeypatch.setattr(worlds, "stages", lambda games: columns)
-    monkeypatch.setattr(worlds, "equilibria", lambda games, found: found)
-    monkeypatch.setattr(worlds, "probed", lambda games, found: found)
-
-
-@pytest.mark.usefixtures("solved")
-def test_the_dataset():
-    ds = claims(NUM, seed=3)
-    assert ds.sizes["claim"] == len(CLAIMS)
-    assert list(ds.counterfactual.values) == list(COUNTERFACTUALS)
-    assert ds.value.dims == ("draw", "parameter")
-    assert (ds.value.sel(parameter="sigma") <= 1).all()
-    assert {"share_low", "share_high", "share_undecided", "rule_accuracy", "median_effect"} <= set(ds.data_vars)
-    assert ds.attrs["seed"] == 3
-
-
-@pytest.mark.usefixtures("solved")
-def test_the_command_writes_a_report_that_needs_no_network(tmp_path, capsys):
-    assert main(["claims", "--draws", str(NUM), "--out", str(tmp_path)]) == 0
-    printed = capsys.readouterr().out
-    assert all(claim.text.split(",")[0][:20] in printed for claim in CLAIMS)
-    page = (tmp_path / "claims.html").read_text()
-    assert not re.search(r"https?://", page)
-    assert page.count('src="data:image/svg+xml;base64,') == 2
-    assert all(f"<h3>{claim.name}. " in page for claim in CLAIMS)
-    for text in (page, (tmp_path / "claims.md").read_text(), (tmp_path / "claims.tex").read_text()):
-        assert "nan" not in re.sub(r"base64,[^\"]*", "", text)
-    assert (tmp_path / "claims.tex").read_text().isascii() or "→" not in (tmp_path / "claims.tex").read_text()
-    with xr.open_dataset(tmp_path / "claims.nc", engine="h5netcdf") as ds:
-        assert ds.verdict.dims == ("draw", "claim", "counterfactual")
-    assert {path.suffix for path in tmp_path.iterdir()} == {".html", ".md", ".tex", ".nc", ".pdf", ".svg"}
-
-
-def test_what_a_report_says_of_a_share():
-    one = xr.Dataset({"share_holding": 0.8, "share_low": 0.6, "share_high": 0.9})
-    assert report.share(one) == "80 % (60–90)"
-    assert report.reading(one) == "holds in most draws"
-    assert report.reading(1 - one.rename(share_low="share_high", share_high="share_low")) == "fails in most draws"
-    assert "about half" in report.reading(one.assign(share_low=0.4))
-    assert report.reading(one * np.nan) == "not judged"
