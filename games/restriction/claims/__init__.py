@@ -1,6 +1,6 @@
 """The claims of model.md §11 over a prior: where each holds, where it fails, and what decides it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 

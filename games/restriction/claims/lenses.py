@@ -5,7 +5,7 @@ claim 1 is not judged through it. Those of the third way and of open releases ho
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.restriction.claims.worlds import STARTS, by_column, described, measures
+from games.restriction.claims.worlds import FACTORS, STARTS, break_even, by_column, described, measures
+from games.restriction.demand import SOVEREIGN
 from games.restriction.extensions.consortium import consortium_game
 from games.restriction.extensions.linked import linked_play
 from games.restriction.extensions.releases import Releases
 from games.restriction.extensions.revisions import later_game
 from games.restriction.extensions.subsidies import ChallengersMarket, SubsidyGame
-from games.restriction.frontier import exact_play, fast_play
+from games.restriction.frontier import Play, exact_play, fast_play
 from games.restriction.incumbents import RestrictionGame
 from games.restriction.outcomes import measured
 from solver.solution import Solution
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 OPENNESS = 0.3  # of released weights: what a release at the frontier's quality adds to λ0
 YEARS, REVISIONS = 2.0, 2  # between revisions of strategies, and how many
-EXTRAS = ("pooling_gain", "best_subsidy")  # what claims ask beyond the measures
+EXTRAS = {"pooling_gain": (), "best_subsidy": (), "break_even_cost": ("bloc",)}  # what claims ask beyond the measures
 LANES = 64  # worlds and restrictions of one call
 START, STEPS = (
     0.3,
@@ -51,9 +52,11 @@ def exact(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
 
 def releases(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
     """Sovereign challengers open their weights, which refills the commons."""
-    return measured(
-        game.parameters, restriction, linked_play(game.parameters, restriction, Releases(jnp.asarray(OPENNESS)))
-    )
+
+    def played(game):
+        return linked_play(game.parameters, restriction, Releases(jnp.asarray(OPENNESS)))
+
+    return measured(game.parameters, restriction, played(game)) | {"chances": _chances(game, played)}
 
 
 def consortium(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
@@ -61,16 +64,30 @@ def consortium(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
     p = game.parameters
     tw = np.array([bloc == "TW" for bloc in p.challenger_bloc])
 
-    def played(groups):
-        linked = consortium_game(game, groups)
-        return measured(linked.game.parameters, restriction, linked.followers(tuple(restriction)))
+    def played(game, groups=(p.consortium,)):
+        return consortium_game(game, groups).followers(tuple(restriction))
 
-    joined, apart = played([p.consortium]), played([])
-    gain = (joined["challenger_payoff"] - apart["challenger_payoff"])[tw].sum()
-    return joined | {
-        "pooling_gain": gain,
-        "stage_converged": joined["stage_converged"] & apart["stage_converged"],
+    def payoffs(play):
+        return (play.mix * play.payoff).sum(axis=1)
+
+    joined, apart = played(game), played(game, ())
+    costs = consortium_game(game, (p.consortium,)).game.parameters
+    found = measured(costs, restriction, joined)
+    return found | {
+        "pooling_gain": (payoffs(joined) - payoffs(apart))[tw].sum(),
+        "stage_converged": joined.converged & apart.converged,
+        "chances": _chances(game, played),
     }
+
+
+def _chances(game: RestrictionGame, played: Callable[[RestrictionGame], Play]) -> Array:
+    """P_S (challenger, factor) as every effort cost is multiplied by each of ``FACTORS``."""
+
+    def sovereign(factor):
+        cost = game.parameters.effort_cost * factor
+        return played(eqx.tree_at(lambda g: g.parameters.effort_cost, game, cost)).mix[:, SOVEREIGN]
+
+    return jax.vmap(sovereign, out_axes=1)(jnp.asarray(FACTORS))
 
 
 def later(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
@@ -101,7 +118,9 @@ def _many(measure: Measure, games: RestrictionGame, restriction: Array) -> dict[
 
 def columns_of(games: RestrictionGame, table: dict[str, np.ndarray], certified: np.ndarray) -> Columns:
     """The columns of the measures ``table`` (draw, point, ...); certified where the points and their stages are."""
-    extras = {name: (("draw", "point"), table.pop(name)) for name in EXTRAS if name in table}
+    if "chances" in table:
+        table["break_even_cost"] = break_even(games, table.pop("chances"))
+    extras = {name: (("draw", "point", *dims), table.pop(name)) for name, dims in EXTRAS.items() if name in table}
     num, points = certified.shape
     whole = described(games, table, {"draw": np.arange(num), "point": np.arange(points)})
     return by_column(whole.assign(extras, certified=whole.stage_converged & certified))
@@ -132,7 +151,7 @@ def simultaneous(games: RestrictionGame, profiles: np.ndarray, certified: np.nda
 
     In concert every incumbent chooses what is best for their joint profit, at the mixes expected, from the base's r^C on.
     """
-    num, points, players = profiles.shape
+    num, _, players = profiles.shape
     starts = [np.full((num, players), start) for start in STARTS]
     nash = [_solved(games, start, TURNS) for start in starts]
     joint = eqx.tree_at(lambda g: g.parameters.cooperation, games, np.ones_like(games.parameters.cooperation))

@@ -57,8 +57,8 @@ def figures(ds: "xarray.Dataset") -> dict[str, tuple["Figure", str]]:
                    "undecided."),
         "shapes": (shape_figure(ds), "How each effect, in the direction of its claim, moves along a restriction common to all "
                    "incumbents, from r = 0 to r = 1: rising and falling are monotone."),
-        "robustness": (robust_figure(ds), "Share of decided draws in which each claim holds, under every variant. White: nothing "
-                       "to compare or nothing decided."),
+        "robustness": (robust_figure(ds), "Share of decided draws in which each claim holds, under every variant. White: "
+                       "nothing to compare or nothing decided."),
     }  # fmt: skip
     if "sobol_total" in ds:
         found["indices"] = (index_figure(ds), "Total Sobol indices of the verdicts, open → concerted.")
@@ -139,8 +139,8 @@ def latex(ds: "xarray.Dataset", table: Table) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-GREEK = dict(zip("αβγδεθκλμνρστφχω", "alpha beta gamma delta varepsilon theta kappa lambda mu nu rho sigma tau varphi chi omega"
-                 .split(), strict=True))  # fmt: skip
+GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "ε": "varepsilon", "η": "eta", "θ": "theta", "κ": "kappa", "λ": "lambda",
+         "μ": "mu", "ν": "nu", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "varphi", "χ": "chi", "ω": "omega"}  # fmt: skip
 SYMBOL = re.compile(
     "([A-Za-zα-ω\u0304\u0305]*[α-ω\u0304][0-9]?|[A-Za-z]+)_([A-Za-z0-9α-ω]+)|([α-ω][0-9]?)|([a-z]\u0304)"
 )

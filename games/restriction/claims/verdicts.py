@@ -128,7 +128,7 @@ def _effect(claim: Claim, before: "xarray.Dataset", after: "xarray.Dataset") -> 
 
 
 def shapes(effect: "xarray.DataArray", solved: "xarray.DataArray") -> np.ndarray:
-    """The shape of every draw's effect along "common_restriction", as its place in ``SHAPES``; -1 where some point is not solved."""
+    """The shape of every draw's effect along "common_restriction", as its place in ``SHAPES``; -1 where a point is not solved."""
     values, solves = (x.transpose("draw", "common_restriction").values for x in (effect, solved))
     ok = np.asarray(solves.all(1) & np.isfinite(values).all(1))
     width = np.ptp(np.where(ok[:, None], values, 0.0), axis=1)

@@ -1,10 +1,11 @@
 """What the report says, in words made from the numbers alone."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from games.restriction.claims.catalogue import COUNTERFACTUALS
+from games.restriction.claims.catalogue import CLAIMS, COUNTERFACTUALS
 from games.restriction.claims.verdicts import HOLDS, UNDECIDED
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ READING = (
     "relative to the prior; they are no probabilities of events."
 )
 VARIANTS = (
-    "Every row is one other way of asking: the same draws by the speed of the frontier, and by which of several certified Nash "
-    "equilibria is selected; then the first draws again under another demand, pool, timing or mode, or through an extension of the "
-    "model. “At the same restrictions” means that incumbents do not choose anew."
+    "Each is one other way of asking: the same draws by the speed of the frontier, and by which of several certified Nash "
+    "equilibria is selected; then the first draws again under another demand, pool, timing or mode, or through an extension "
+    "of the model. “At the same restrictions” means that incumbents do not choose anew."
 )
 
 
@@ -98,8 +99,8 @@ def deciding(ds: "xarray.Dataset") -> str:
     count = {s: sum(f" {s} " in str(rule) for rule in better) for s in ds.symbol.values}
     named = [f"{s} ({n})" for s, n in sorted(count.items(), key=lambda item: -item[1]) if n][:4]
     return (
-        f"What decides it: of {ds.sizes['claim']} claims and parts, {len(better)} have a rule of at most two thresholds that beats "
-        f"the usual verdict in concert; those rules name most often {', '.join(named)}."
+        f"What decides it: of {ds.sizes['claim']} claims and parts, {len(better)} have a rule of at most two thresholds that "
+        f"beats the usual verdict in concert; those rules name most often {', '.join(named)}."
     )
 
 
@@ -172,6 +173,7 @@ def details(ds: "xarray.Dataset", name: str) -> list[tuple[str, str]]:
             f"{s.replace('_', '-')} {percent(v)}" for s, v in zip(ds["shape"].values, shapes.values, strict=True) if v
         ]
         found.append(("Along a common r", ", ".join(parts)))
+    found += lensed(one, {claim.name: claim.lenses for claim in CLAIMS}.get(name, ()))
     if text := robust(one):
         found.append(("Under variants", text))
     found += _calibrated(one)
@@ -189,6 +191,26 @@ def _calibrated(one: "xarray.Dataset") -> list[tuple[str, str]]:
             verdict = "undecided" if code == UNDECIDED else "holds" if code == HOLDS else "fails"
             parts.append(f"{ARROWS[c]} {verdict}, in the band around it {percent(at.band_share_holding)}")
     return [("Calibrated world", "; ".join(parts))] if parts else []
+
+
+def lensed(one: "xarray.Dataset", lenses: Sequence[str]) -> list[tuple[str, str]]:
+    """What a claim's own lenses show, under every counterfactual that it speaks of."""
+    found = []
+    for lens in lenses:
+        if lens not in one.variant.values:
+            continue
+        at = one.sel(variant=lens)
+        parts = []
+        for c in COUNTERFACTUALS:
+            here = at.sel(counterfactual=c)
+            if np.isfinite(here.robust_share_holding):
+                low, high = 100 * float(here.robust_share_low), 100 * float(here.robust_share_high)
+                effect = f"median effect {float(here.robust_median_effect):+.3g}"
+                parts.append(f"{ARROWS[c]} {percent(here.robust_share_holding)} ({low:.0f}–{high:.0f}), {effect}")
+        if parts:
+            draws = int(at.robust_num_draws)
+            found.append((f"Lens: {lens}", f"{at.variant_meaning.item()}; {'; '.join(parts)}; {draws} draws"))
+    return found
 
 
 def robust(one: "xarray.Dataset") -> str:
@@ -211,8 +233,8 @@ def convergence(ds: "xarray.Dataset") -> str:
     inside = (share >= low) & (share <= high)
     overlap = (ds.first_half_share_low.values <= high) & (ds.first_half_share_high.values >= low)
     return (
-        f"Convergence: of {int(known.sum())} shares, {int((inside & known).sum())} are, for the first {ds.attrs['draws'] // 2:,} "
-        f"draws alone, within the interval of all, and {int((overlap & known).sum())} have intervals that overlap."
+        f"Convergence: of {int(known.sum())} shares, {int((inside & known).sum())} are, for the first "
+        f"{ds.attrs['draws'] // 2:,} draws alone, within the interval of all, and {int((overlap & known).sum())} have intervals that overlap."
     )
 
 

@@ -165,19 +165,26 @@ def probed(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> d
     home = p.blocs.index("TW")
     welfare = [with_value("subsidy", np.where(tw, g, p.subsidy))["bloc_welfare"][..., home] for g in SUBSIDIES]
     chances = np.stack([with_value("effort_cost", p.effort_cost * f)["mix"][..., 1] for f in FACTORS], -1)
-    members = [np.array([bloc == b for b in p.challenger_bloc]) for bloc in p.blocs]
-    means = [
-        chances[..., m, :].mean(-2) if m.any() else np.full(chances.shape[:2] + FACTORS.shape, np.nan) for m in members
-    ]
-    even = np.stack([crossing(np.log(FACTORS), mean, 0.5) for mean in means], -1)
     dims = ("draw", "point")
     found = {
         "pooling_gain": (dims, gain),
         "best_subsidy": (dims, peak(SUBSIDIES, np.stack(welfare, -1))),
-        "break_even_cost": ((*dims, "bloc"), even),
+        "break_even_cost": ((*dims, "bloc"), break_even(games, chances)),
     }
     parts = by_column(xarray.Dataset(found))
     return dict(columns) | {name: columns[name].assign(part) for name, part in parts.items()}
+
+
+def break_even(games: RestrictionGame, chances: np.ndarray) -> np.ndarray:
+    """The log of the factor on effort costs at which mean P_S = ½ in each bloc (draw, point, bloc); nan where there is none.
+
+    :param chances: P_S (draw, point, challenger, factor), along ``FACTORS``.
+    """
+    p = games.parameters
+    members = [np.array([bloc == b for b in p.challenger_bloc]) for bloc in p.blocs]
+    nobody = np.full(chances.shape[:2] + FACTORS.shape, np.nan)
+    means = [chances[..., m, :].mean(-2) if m.any() else nobody for m in members]
+    return np.stack([crossing(np.log(FACTORS), mean, 0.5) for mean in means], -1)
 
 
 def peak(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ def made_up(over, noise=0.0, seed=0):
     extra = {"pooling_gain": (), "best_subsidy": (), "nash_gain": (), "gross_profit": ("incumbent",)}
     extra |= {"force_multiplier": ("challenger",), "break_even_cost": ("bloc",)}
     ds = ds.assign({name: ((*over, *dims), values(*dims)) for name, dims in extra.items()})
+    ds["best_subsidy"] = ds.best_subsidy - 1  # no claim of a level holds by itself
     own = {name: np.asarray(getattr(game.parameters, name)) for name in ("absorption", "starting_lag")}
     num = over["draw"]
     ds = ds.assign({n: (("draw", "challenger"), np.broadcast_to(v, (num, v.size))) for n, v in own.items()})

@@ -184,7 +184,7 @@ f.onload = async () => {
       hits.push(a.textContent.slice(0, 40) + " | " + b.textContent.slice(0, 40));
   }
   const images = [...d.images].map(i => i.complete && i.naturalWidth > 0 && box(i).height > 50);
-  const text = JSON.stringify({wide: d.documentElement.scrollWidth, hits: hits.slice(0, 5), images, height: d.body.scrollHeight});
+  const text = JSON.stringify({wide: d.documentElement.scrollWidth, hits: hits.slice(0, 5), images});
   document.body.innerHTML = "<pre id=found>" + btoa(unescape(encodeURIComponent(text))) + "</pre>";
 };
 f.srcdoc = PAGE;
@@ -201,7 +201,7 @@ def test_a_browser_shows_it(written, width):
     file = folder / "probe.html"
     file.write_text(PROBE.replace("WIDTH", str(width)).replace("PAGE", page))
     done = browse(folder, "--dump-dom", "--virtual-time-budget=20000", file.as_uri())
-    found = re.search("<pre id=\"?found\"?>(.*?)</pre>", done.stdout)
+    found = re.search('<pre id="?found"?>(.*?)</pre>', done.stdout)
     assert found, done.stderr[-2000:]
     seen = json.loads(base64.b64decode(found[1]))
     assert seen["wide"] <= width
@@ -214,5 +214,8 @@ def browse(folder: Path, *words: str):
     quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
              "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr")  # fmt: skip
     return subprocess.run(
-        [str(BROWSER), *quiet, f"--user-data-dir={folder / 'profile'}", *words], capture_output=True, text=True, timeout=120
+        [str(BROWSER), *quiet, f"--user-data-dir={folder / 'profile'}", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
