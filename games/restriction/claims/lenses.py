@@ -123,27 +123,39 @@ def columns_of(games: RestrictionGame, table: dict[str, np.ndarray], certified: 
     extras = {name: (("draw", "point", *dims), table.pop(name)) for name, dims in EXTRAS.items() if name in table}
     num, points = certified.shape
     whole = described(games, table, {"draw": np.arange(num), "point": np.arange(points)})
-    return by_column(whole.assign(extras, certified=whole.stage_converged & certified))
+    extras["certified"] = (("draw", "point"), whole.stage_converged.values & certified)
+    return by_column(whole.assign(extras))
 
 
 def subsidised(games: RestrictionGame, profiles: np.ndarray, certified: np.ndarray) -> Columns:
     """Every bloc with challengers chooses its rate of subsidy, in equilibrium at each restriction."""
     num, points, players = profiles.shape
-    p = games.parameters
-    planners = tuple(bloc for bloc in p.blocs if bloc in p.challenger_bloc)
+    p, many = games.parameters, num * points
+    rates, fine = chosen_subsidies(games, profiles)
+    planners = _planners(games)
     own = jax.tree.map(lambda x: np.repeat(x, points, axis=0), games)
-    market = ChallengersMarket(
-        parameters=own.parameters, restriction=profiles.reshape(-1, players, 1), planners=planners
-    )
+    where = np.array([planners.index(bloc) for bloc in p.challenger_bloc])
+    changed = eqx.tree_at(lambda g: g.parameters.subsidy, own, rates.reshape(many, -1)[:, where])
+    found = measures(changed, profiles.reshape(many, 1, players))
+    table = {name: values[:, 0].reshape(num, points, *values.shape[2:]) for name, values in found.items()}
+    table["best_subsidy"] = rates[..., planners.index("TW")]
+    return columns_of(games, table, certified & fine)
+
+
+def _planners(games: RestrictionGame) -> tuple[str, ...]:
+    return tuple(bloc for bloc in games.parameters.blocs if bloc in games.parameters.challenger_bloc)
+
+
+def chosen_subsidies(games: RestrictionGame, profiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The equilibrium rates (draw, point, planner) of the blocs' subsidy games, and whether certified (draw, point)."""
+    num, points, players = profiles.shape
+    planners = _planners(games)
+    own = jax.tree.map(lambda x: np.repeat(x, points, axis=0), games.parameters)
+    market = ChallengersMarket(parameters=own, restriction=profiles.reshape(-1, players, 1), planners=planners)
     start = np.full((num * points, len(planners)), START)
     solved = solve_in_batches(Batches(SubsidyGame(market)), start, checked_tolerance(None), STEPS)
     rates = np.nan_to_num(np.stack(solved.strategies, axis=1)[..., 0])
-    where = np.array([planners.index(bloc) for bloc in p.challenger_bloc])
-    changed = eqx.tree_at(lambda g: g.parameters.subsidy, own, rates[:, where])
-    found = measures(changed, profiles.reshape(-1, 1, players))
-    table = {name: values[:, 0].reshape(num, points, *values.shape[2:]) for name, values in found.items()}
-    table["best_subsidy"] = rates[:, planners.index("TW")].reshape(num, points)
-    return columns_of(games, table, certified & (np.asarray(solved.status) == 0).reshape(num, points))
+    return rates.reshape(num, points, -1), (np.asarray(solved.status) == 0).reshape(num, points)
 
 
 def simultaneous(games: RestrictionGame, profiles: np.ndarray, certified: np.ndarray) -> Columns:

@@ -207,7 +207,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; p
 h1 { line-height: 1.2 } h2 { margin-top: 2.5rem } h3 { margin: 1.8rem 0 .3rem; border-top: 1px solid #ddd; padding-top: .8rem }
 li { margin-bottom: .4rem } .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem }
 th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top }
-td:nth-child(n+3) { white-space: nowrap } .dense th, .dense td { padding: .15rem .35rem; text-align: right }
+td:first-child, td:nth-child(n+3) { white-space: nowrap } .dense th, .dense td { padding: .15rem .35rem; text-align: right }
 figure { margin: 1.5rem 0 } img { width: 100%; height: auto } figcaption, .small { font-size: .85rem; color: #555 }
 dl { display: grid; grid-template-columns: 11rem 1fr; gap: .2rem 1rem; font-size: .9rem; margin-top: 0 }
 dd { margin: 0; overflow-wrap: anywhere } dt { color: #555 }
@@ -221,7 +221,7 @@ def page(ds: "xarray.Dataset", drawn: dict[str, tuple["Figure", str]]) -> str:
     robust = shown.pop("robustness")
     parts = [
         _tag("h1", TITLE),
-        f"<ul>{''.join(_tag('li', line) for line in answer(ds))}</ul>",
+        f"<ul>{''.join(_line(line) for line in answer(ds))}</ul>",
         _tag("p", READING),
         _tag("p", f"{provenance(ds)} {convergence(ds)}", "small"),
         _tag("h2", "All claims"),
@@ -247,6 +247,12 @@ def page(ds: "xarray.Dataset", drawn: dict[str, tuple["Figure", str]]) -> str:
 
 def _tag(name: str, text: str, kind: str = "") -> str:
     return f"<{name}{f' class={kind!r}' if kind else ''}>{html.escape(text)}</{name}>"
+
+
+def _line(line: str) -> str:
+    """A line of the answer, whom or what it is about in bold."""
+    head, rest = line.split(": ", 1)
+    return f"<li><b>{html.escape(head)}</b>: {html.escape(rest)}</li>"
 
 
 def _grid(table: Table, kind: str = "") -> str:

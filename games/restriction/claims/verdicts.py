@@ -128,8 +128,13 @@ def _effect(claim: Claim, before: "xarray.Dataset", after: "xarray.Dataset") -> 
 
 
 def shapes(effect: "xarray.DataArray", solved: "xarray.DataArray") -> np.ndarray:
-    """The shape of every draw's effect along "common_restriction", as its place in ``SHAPES``; -1 where a point is not solved."""
+    """The shape of every draw's effect along "common_restriction", a place in ``SHAPES``; -1 where a point is not solved.
+
+    Points at which no draw has an effect are left out.
+    """
     values, solves = (x.transpose("draw", "common_restriction").values for x in (effect, solved))
+    there = np.isfinite(values).any(0)
+    values, solves = values[:, there], solves[:, there]
     ok = np.asarray(solves.all(1) & np.isfinite(values).all(1))
     width = np.ptp(np.where(ok[:, None], values, 0.0), axis=1)
     step = np.diff(np.where(ok[:, None], values, 0.0), axis=1)

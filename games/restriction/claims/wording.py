@@ -80,7 +80,8 @@ def said(one: "xarray.Dataset", words: str) -> str:
     if not np.isfinite(concert.share_holding):
         return f"whether {words}, no draw decides"
     size = f"{float(concert.median_effect):+.2g}{'' if one.unit.item() == '1' else ' ' + one.unit.item()}"
-    return f"{words} in {share(concert)} of draws in concert, {percent(alone.share_holding)} alone (median {size})"
+    told = f"{words} in {share(concert)} of draws in concert, {percent(alone.share_holding)} alone"
+    return f"{told}, median change that way {size}"
 
 
 def self_enforcing(ds: "xarray.Dataset") -> str:
@@ -234,7 +235,8 @@ def convergence(ds: "xarray.Dataset") -> str:
     overlap = (ds.first_half_share_low.values <= high) & (ds.first_half_share_high.values >= low)
     return (
         f"Convergence: of {int(known.sum())} shares, {int((inside & known).sum())} are, for the first "
-        f"{ds.attrs['draws'] // 2:,} draws alone, within the interval of all, and {int((overlap & known).sum())} have intervals that overlap."
+        f"{ds.attrs['draws'] // 2:,} draws alone, within the interval of all, and "
+        f"{int((overlap & known).sum())} have intervals that overlap."
     )
 
 

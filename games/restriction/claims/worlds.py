@@ -128,8 +128,10 @@ def force_multiplier(ds: "xarray.Dataset", pool: Any) -> Any:
 def measures(games: RestrictionGame, profiles: np.ndarray) -> dict[str, np.ndarray]:
     """The measures (draw, point, ...) at ``profiles`` (draw, point, incumbent)."""
     num, points, players = profiles.shape
-    found = Worlds(games).measures(np.repeat(np.arange(num), points), profiles.reshape(-1, players, 1))
-    return {name: values.reshape(num, points, *values.shape[1:]) for name, values in found.items()}
+    keys = np.concatenate([np.repeat(np.arange(num), points)[:, None], profiles.reshape(-1, players)], axis=1)
+    once, place = np.unique(keys, axis=0, return_inverse=True)  # who does not restrict in equilibrium stays at r = 0
+    found = Worlds(games).measures(once[:, 0].astype(int), once[:, 1:, None])
+    return {name: values[place.ravel()].reshape(num, points, *values.shape[1:]) for name, values in found.items()}
 
 
 def points(columns: Mapping[str, "xarray.Dataset"]) -> tuple[np.ndarray, np.ndarray]:
@@ -151,10 +153,15 @@ def by_column(whole: "xarray.Dataset") -> dict[str, "xarray.Dataset"]:
 
 
 def probed(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> dict[str, "xarray.Dataset"]:
-    """The columns with ``pooling_gain``, ``best_subsidy`` and ``break_even_cost``: the same restrictions, other parameters."""
+    """The columns with ``pooling_gain``, ``best_subsidy`` and ``break_even_cost``: the same restrictions, other parameters.
+
+    Along the curve they are there at every second point.
+    """
     import xarray
 
-    profiles, p = points(columns)[0], games.parameters
+    p, own = games.parameters, points(columns)[0]
+    along = np.broadcast_to(CURVE[None, ::2, None], (len(own), len(CURVE[::2]), own.shape[2]))
+    profiles = np.concatenate([own, along], axis=1)
     tw = np.array([bloc == "TW" for bloc in p.challenger_bloc])
 
     def with_value(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
@@ -171,7 +178,10 @@ def probed(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> d
         "best_subsidy": (dims, peak(SUBSIDIES, np.stack(welfare, -1))),
         "break_even_cost": ((*dims, "bloc"), break_even(games, chances)),
     }
-    parts = by_column(xarray.Dataset(found))
+    whole, first = xarray.Dataset(found), own.shape[1]
+    curve = whole.isel(point=slice(first, None)).rename(point="common_restriction")
+    curve = curve.assign_coords(common_restriction=CURVE[::2]).reindex(common_restriction=CURVE)
+    parts = by_column(whole.isel(point=slice(0, first))) | {"curve": curve}
     return dict(columns) | {name: columns[name].assign(part) for name, part in parts.items()}
 
 

@@ -123,9 +123,10 @@ def test_undecided_and_silent():
 )  # fmt: skip
 def test_shapes(values, shape):
     dims = ("draw", "common_restriction")
-    effect = xr.DataArray([np.array(values, float)], dims=dims)
-    assert shapes(effect, effect.notnull()).tolist() == [SHAPES.index(shape) if shape else UNSOLVED]
-    assert shapes(effect, xr.zeros_like(effect, bool)).tolist() == [UNSOLVED]
+    effect = xr.DataArray([np.array(values, float), np.arange(4.0)], dims=dims)
+    assert shapes(effect, effect.notnull())[0] == (SHAPES.index(shape) if shape else UNSOLVED)
+    assert (shapes(effect, xr.zeros_like(effect, bool)) == UNSOLVED).all()
+    assert shapes(effect[:1], effect[:1].notnull())[0] != UNSOLVED  # a point that no draw has is left out
 
 
 def test_wilson():
@@ -346,6 +347,12 @@ def test_peak_and_crossing():
     x = np.linspace(0, 1, 6)
     assert_allclose(worlds.peak(x, np.stack([-((x - 0.33) ** 2), x, -x, x * np.nan])), [0.33, 1, 0, np.nan])
     assert_allclose(worlds.crossing(x, np.stack([1 - x, x, 0.2 + 0 * x]), 0.45), [0.55, np.nan, np.nan])
+
+
+def test_every_claim_of_an_equilibrium_has_a_curve(judged):
+    """Its effect along a common r: claim 1 alone has none; 19 only where mean P_S = ½ somewhere."""
+    seen = (judged.curve != UNSOLVED).any("draw")
+    assert set(judged.claim.values[~seen.values]) <= {"1b", "19 CN", "19 TW"}
 
 
 def test_choices_that_cannot_be_solved_together(drawn):
