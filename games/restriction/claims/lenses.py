@@ -105,7 +105,7 @@ def through(measure: Measure, games: RestrictionGame, profiles: np.ndarray, cert
     for first in range(0, len(which), LANES):
         at = np.arange(first, min(first + LANES, len(which)))
         filled = np.resize(at, LANES)  # one size to compile for
-        found = _many(measure, jax.tree.map(lambda x, i=filled: x[which[i]], games), r[filled])
+        found = _many(measure, jax.tree.map(lambda x, i=filled: x[which[i]], games), jnp.asarray(r[filled]))
         parts.append({name: np.asarray(x)[: at.size] for name, x in found.items()})
     table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return columns_of(games, {k: x.reshape(num, points, *x.shape[1:]) for k, x in table.items()}, certified)
@@ -151,7 +151,9 @@ def chosen_subsidies(games: RestrictionGame, profiles: np.ndarray) -> tuple[np.n
     num, points, players = profiles.shape
     planners = _planners(games)
     own = jax.tree.map(lambda x: np.repeat(x, points, axis=0), games.parameters)
-    market = ChallengersMarket(parameters=own, restriction=profiles.reshape(-1, players, 1), planners=planners)
+    market = ChallengersMarket(
+        parameters=own, restriction=jnp.asarray(profiles.reshape(-1, players, 1)), planners=planners
+    )
     start = np.full((num * points, len(planners)), START)
     solved = solve_in_batches(Batches(SubsidyGame(market)), start, checked_tolerance(None), STEPS)
     rates = np.nan_to_num(np.stack(solved.strategies, axis=1)[..., 0])
@@ -182,7 +184,9 @@ def _solved(games: RestrictionGame, start: np.ndarray, steps: int) -> tuple[np.n
     for first in range(0, len(start), FEW):
         at = np.arange(first, min(first + FEW, len(start)))
         filled = np.resize(at, FEW)
-        found = _equilibria(jax.tree.map(lambda x, i=filled: x[i], games), start[filled, :, None], jnp.asarray(steps))
+        found = _equilibria(
+            jax.tree.map(lambda x, i=filled: x[i], games), jnp.asarray(start[filled, :, None]), jnp.asarray(steps)
+        )
         profile = np.stack(found.strategies, axis=1)[: at.size, :, 0]
         parts.append((profile, np.asarray(found.status)[: at.size] == 0, np.asarray(found.max_regret)[: at.size]))
     profile, fine, regret = (np.concatenate(x) for x in zip(*parts, strict=True))

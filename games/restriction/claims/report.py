@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import numpy as np
 
 from games.restriction.claims.catalogue import CLAIMS, COUNTERFACTUALS
 from games.restriction.claims.figures import index_figure, robust_figure, shape_figure, share_figure
+from games.restriction.claims.latex import Table, latex
 from games.restriction.claims.wording import (
     ARROWS,
     READING,
@@ -31,16 +31,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "The claims, judged"
-Table = tuple[list[str], list[list[str]]]
 
 
 def write(ds: "xarray.Dataset", folder: Path) -> list[Path]:
     """Write ``claims`` as .html, .md, .tex and .nc, and the figures as PDF and SVG, into ``folder``; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = figures(ds)
+    drawn, where = figures(ds), provenance(ds)
     files = {f"claims_{n}.{kind}": _drawn(f, kind) for n, (f, _) in drawn.items() for kind in ("pdf", "svg")}
     texts = {"claims.html": page(ds, drawn), "claims.md": markdown(ds, drawn)}
-    texts |= {f"claims{'' if n == 'shares' else f'_{n}'}.tex": latex(ds, table) for n, table in tables(ds).items()}
+    texts |= {f"claims{'' if n == 'shares' else f'_{n}'}.tex": latex(table, where) for n, table in tables(ds).items()}
     files |= {name: text.encode() for name, text in texts.items()}
     for name, raw in files.items():
         (folder / name).write_bytes(raw)
@@ -126,49 +125,6 @@ def _variants(ds: "xarray.Dataset") -> list[str]:
         about = f"{k + 1}. {name}: {one.variant_meaning.item()} ({int(one.robust_num_draws)} draws"
         lines.append(f"{about}{f', same verdict in {percent(agree)}' if np.isfinite(agree) else ''})")
     return lines
-
-
-def latex(ds: "xarray.Dataset", table: Table) -> str:
-    """A booktabs table for ``\\input``; its first line, a comment, says where the numbers come from."""
-    head, rows = table
-    wide = {"Claim", "Rule"}
-    columns = "".join("p{6.5cm}" if name in wide else "l" if k == 0 else "r" for k, name in enumerate(head))
-    lines = [f"% {provenance(ds)}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    body = [[tex(cell) for cell in row] for row in (head, *rows)]
-    lines += [f"{' & '.join(body[0])} \\\\", r"\midrule", *(f"{' & '.join(row)} \\\\" for row in body[1:])]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "ε": "varepsilon", "η": "eta", "θ": "theta", "κ": "kappa", "λ": "lambda",
-         "μ": "mu", "ν": "nu", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "varphi", "χ": "chi", "ω": "omega"}  # fmt: skip
-SYMBOL = re.compile(
-    "([A-Za-zα-ω\u0304\u0305]*[α-ω\u0304][0-9]?|[A-Za-z]+)_([A-Za-z0-9α-ω]+)|([α-ω][0-9]?)|([a-z]\u0304)"
-)
-
-
-def tex(text: str) -> str:
-    """Plain text for LaTeX; symbols such as ε_γ become mathematics."""
-    text = text.replace("%", r"\%").replace("&", r"\&")
-    text = SYMBOL.sub(_mathematics, text)
-    for plain, made in (("→", r"$\to$"), ("–", "--"), ("≤", r"$\le$"), ("∞", r"$\infty$"), (">", "$>$"), ("½", r"$\frac12$"),
-                        ("Σ", r"$\Sigma$"), ("Λ", r"$\Lambda$"), ("Π", r"$\Pi$")):  # fmt: skip
-        text = text.replace(plain, made)
-    return text
-
-
-def _mathematics(found: re.Match) -> str:
-    base, below, greek, barred = found.groups()
-    if base is None:
-        return f"${_letters(greek or barred)}$"
-    return f"${_letters(base)}_{{{_letters(below)}}}$"
-
-
-def _letters(name: str) -> str:
-    name = re.sub("(.)\u0304", lambda m: rf"\bar{{{m[1]}}}", name)
-    digits = re.sub(r"([α-ω])([0-9])", r"\1_\2", name)
-    whole = re.sub("([α-ω])(?=[A-Za-z])", r"\1 ", digits)
-    whole = "".join(rf"\{GREEK[c]}" if c in GREEK else c for c in whole)
-    return rf"\mathrm{{{whole}}}" if whole.isalpha() and len(whole) > 1 else whole
 
 
 # ---- Markdown and HTML -------------------------------------------------------------------------------------------------

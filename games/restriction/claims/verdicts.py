@@ -99,7 +99,7 @@ def _compared(
         found = _effect(claim, before, after) if counterfactual in claim.counterfactuals else None
         if found is not None:
             verdict[:, k], effect[:, k] = _judged(found, claim.threshold, ok)
-    return verdict, effect, (certified & (change > MOVED)).any(1)
+    return verdict, effect, np.asarray((certified & (change > MOVED)).any(1))
 
 
 def by_selection(columns: Mapping[str, "xarray.Dataset"], claims: Sequence[Claim] = CLAIMS) -> np.ndarray:

@@ -16,8 +16,9 @@ import xarray as xr
 from made_up import made_up_columns
 
 from games.cli import main
-from games.restriction.claims import CLAIMS, claims, lenses, report, wording, worlds
+from games.restriction.claims import CLAIMS, claims, lenses, wording, worlds
 from games.restriction.claims.catalogue import COUNTERFACTUALS
+from games.restriction.claims.latex import tex
 from games.restriction.claims.run import Run
 from games.restriction.claims.verdicts import SELECTIONS
 
@@ -154,10 +155,10 @@ def test_latex_is_plain_letters_and_mathematics(written):
         assert text.isascii(), [c for c in text if not c.isascii()]
         assert r"\toprule" in text
         assert text.count("$") % 2 == 0
-    assert report.tex("holds when ε_γ ≤ 0.3 and v̄_G > 2") == (
+    assert tex("holds when ε_γ ≤ 0.3 and v̄_G > 2") == (
         r"holds when $\varepsilon_{\gamma}$ $\le$ 0.3 and $\bar{v}_{G}$ $>$ 2"
     )
-    assert report.tex("λ0 and σ") == r"$\lambda_0$ and $\sigma$"
+    assert tex("λ0 and σ") == r"$\lambda_0$ and $\sigma$"
 
 
 def test_what_a_report_says_of_a_share():
