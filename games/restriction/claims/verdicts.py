@@ -134,6 +134,8 @@ def shapes(effect: "xarray.DataArray", solved: "xarray.DataArray") -> np.ndarray
     """
     values, solves = (x.transpose("draw", "common_restriction").values for x in (effect, solved))
     there = np.isfinite(values).any(0)
+    if not there.any():
+        return np.full(len(values), UNSOLVED, np.int8)
     values, solves = values[:, there], solves[:, there]
     ok = np.asarray(solves.all(1) & np.isfinite(values).all(1))
     width = np.ptp(np.where(ok[:, None], values, 0.0), axis=1)

@@ -39,7 +39,8 @@ def made_up_columns(num, seed=0):
         )
         for k, name in enumerate(restriction)
     }
-    columns["nash"] = made_up({"draw": num, "start": len(worlds.STARTS)}, 0.1, seed + 2)
+    nash = made_up({"draw": num}, 0.1, seed + 2)  # the same from every start
+    columns["nash"] = nash.expand_dims(start=len(worlds.STARTS), axis=1).assign(horizon=nash.horizon)
     curve = made_up({"draw": num, "common_restriction": len(worlds.CURVE)}, 0.1, seed + 3)
     columns["curve"] = curve.assign_coords(common_restriction=worlds.CURVE)
     return {name: ds.drop_vars("start", errors="ignore") for name, ds in columns.items()}

@@ -17,10 +17,12 @@ from games.restriction.claims.priors import band, prior, read_prior
 from games.restriction.claims.verdicts import (
     FAILS,
     HOLDS,
+    SELECTIONS,
     SHAPES,
     SILENT,
     UNDECIDED,
     UNSOLVED,
+    by_selection,
     judge,
     shapes,
     shares,
@@ -29,6 +31,7 @@ from games.restriction.claims.verdicts import (
 )
 from games.restriction.prior import PRIOR, placed, sobol_uniform
 
+OC, ON, NC = "open_to_concerted", "open_to_nash", "nash_to_concerted"
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 # Draws of the prior (scrambled Sobol points of seed 1, by their place) that show every claim hold and fail. The last one is
 # changed: TW 2, which starts further behind, researches for little and TW 1 for much, against claim 7.
@@ -114,6 +117,24 @@ def test_undecided_and_silent():
     assert judge(BY_NAME["19 TW"], before, nowhere)[0] == SILENT
 
 
+def test_selections_among_certified_equilibria():
+    """Welfare falls at the low one, rises at the middle one; the high one, where it falls most, is not certified."""
+    before = made_up({"draw": 1}).assign(restriction=(("draw", "incumbent"), np.zeros((1, 3))))
+    ends = [
+        changed(before, [("welfare", {}, change), ("restriction", {}, r), ("incumbent_payoff", {}, -r)])
+        for change, r in ((-1, 0.2), (1, 0.5), (-2, 0.9))
+    ]
+    nash = xr.concat(ends, "start", data_vars="all").assign(certified=(("start", "draw"), [[True], [True], [False]]))
+    found = by_selection({"open": before, "nash": nash, "concerted": ends[2]})
+    claim, (nash_, concerted) = list(BY_NAME).index("25"), map(COUNTERFACTUALS.index, (ON, OC))
+    verdicts_of = dict(zip(SELECTIONS, found[0, :, claim, nash_].tolist(), strict=True))
+    assert verdicts_of == {
+        "lowest Nash": HOLDS, "highest Nash": FAILS, "Nash best for incumbents": HOLDS, "Nash worst for incumbents": FAILS,
+        "Nash best for the world": FAILS, "Nash worst for the world": HOLDS,
+    }  # fmt: skip
+    assert (found[0, :, claim, concerted] == HOLDS).all()
+
+
 @pytest.mark.parametrize(
     ("values", "shape"),
     [
@@ -161,7 +182,6 @@ def judged(columns):
     return verdicts(columns)
 
 
-OC, ON, NC = "open_to_concerted", "open_to_nash", "nash_to_concerted"
 WITNESSES = {  # the world and the counterfactual in which a claim holds; the same where it fails although restriction moves
     "1a": (0, NC, 1, NC), "1b": (1, NC, 0, NC), "2": (0, OC, 0, ON), "3": (0, OC, 1, NC), "4a CN": (0, OC, 1, NC),
     "4a TW": (0, OC, 1, NC), "4b": (0, OC, 0, ON), "4c": (0, OC, 0, ON), "5a": (0, OC, 1, NC), "5b": (0, OC, 1, NC),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from made_up import made_up_columns
+from numpy.testing import assert_allclose
 
 from games.cli import main
 from games.restriction.claims import CLAIMS, claims, lenses, wording, worlds
@@ -21,6 +22,7 @@ from games.restriction.claims.catalogue import COUNTERFACTUALS
 from games.restriction.claims.latex import tex
 from games.restriction.claims.run import Run
 from games.restriction.claims.verdicts import SELECTIONS
+from games.restriction.prior import PRIOR, placed, sobol_uniform
 
 NUM = 24
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -85,25 +87,31 @@ def test_robustness_columns(solved):
     assert ((ds.robust_agreement >= 0) & (ds.robust_agreement <= 1)).where(ds.robust_agreement.notnull(), True).all()
 
 
-def test_a_run_that_was_stopped_goes_on(solved, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
     monkeypatch.setitem(Run.judged.__globals__, "CHUNK", 8)
-    whole = claims(NUM, seed=3)
-    assert solved == [8, 8, 8]
+    drawn, solved, stop = placed(sobol_uniform(20, 3, len(PRIOR))), [], [True]
 
-    def stopped(message):
-        if "17 to 24" in message:
+    def solve(games, part, say):
+        if part.start == 16 and stop:
             raise KeyboardInterrupt
+        solved.append(len(games.parameters.sigma))
+        assert_allclose(games.parameters.sigma, drawn["sigma"][part])
+        return made_up_columns(part.stop - part.start, seed=part.start)
 
+    run = Run(tmp_path, lambda message: None)
     with pytest.raises(KeyboardInterrupt):
-        claims(NUM, seed=3, store=tmp_path, progress=stopped)
+        run.judged("draws", drawn, {}, solve)
+    assert solved == [8, 8]
+    stop.clear()
+    ds = run.judged("draws", drawn, {}, solve)
+    assert solved == [8, 8, 4]  # one chunk was left
+    whole = Run(None, lambda message: None).judged("draws", drawn, {}, solve)
+    xr.testing.assert_equal(ds, whole)
     del solved[:]
-    ds = claims(NUM, seed=3, store=tmp_path)
-    assert solved == [8]  # one chunk was left
-    xr.testing.assert_identical(ds.drop_attrs(), whole.drop_attrs())
-    xr.testing.assert_identical(claims(NUM, seed=3, store=tmp_path).drop_attrs(), whole.drop_attrs())
-    assert solved == [8]
+    xr.testing.assert_equal(run.judged("draws", drawn, {}, solve), whole)
+    assert solved == []
     with pytest.raises(ValueError, match="another sweep: worlds was"):
-        claims(NUM, seed=4, store=tmp_path)
+        run.judged("draws", placed(sobol_uniform(20, 4, len(PRIOR))), {}, solve)
 
 
 @pytest.fixture(scope="module")
