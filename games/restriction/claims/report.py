@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,7 +162,8 @@ def _pipes(table: Table) -> Iterator[str]:
 STYLE_SHEET = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem; color: #222; background: #fff }
 h1 { line-height: 1.2 } h2 { margin-top: 2.5rem } h3 { margin: 1.8rem 0 .3rem; border-top: 1px solid #ddd; padding-top: .8rem }
-li { margin-bottom: .4rem } .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem }
+li { margin-bottom: .4rem } sub, sup { line-height: 0; font-size: .75em }
+.wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem }
 th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top }
 td:first-child, td:nth-child(n+3) { white-space: nowrap } .dense th, .dense td { padding: .15rem .35rem; text-align: right }
 figure { margin: 1.5rem 0 } img { width: 100%; height: auto } figcaption, .small { font-size: .85rem; color: #555 }
@@ -177,6 +179,7 @@ def page(ds: "xarray.Dataset", drawn: dict[str, tuple["Figure", str]]) -> str:
     robust = shown.pop("robustness")
     parts = [
         _tag("h1", TITLE),
+        _tag("h2", "The answer"),
         f"<ul>{''.join(_line(line) for line in answer(ds))}</ul>",
         _tag("p", READING),
         _tag("p", f"{provenance(ds)} {convergence(ds)}", "small"),
@@ -202,13 +205,19 @@ def page(ds: "xarray.Dataset", drawn: dict[str, tuple["Figure", str]]) -> str:
 
 
 def _tag(name: str, text: str, kind: str = "") -> str:
-    return f"<{name}{f' class={kind!r}' if kind else ''}>{html.escape(text)}</{name}>"
+    return f"<{name}{f' class={kind!r}' if kind else ''}>{_rich(text)}</{name}>"
+
+
+def _rich(text: str) -> str:
+    """Escaped, with the indices of symbols below or above the line, and numbers that stay with their per cent."""
+    text = re.sub("([^\\W_]\u0304?)_([^\\W_]+)", r"\1<sub>\2</sub>", html.escape(text))
+    return re.sub(r"\^(\w)", r"<sup>\1</sup>", text).replace(" %", "&nbsp;%")
 
 
 def _line(line: str) -> str:
     """A line of the answer, whom or what it is about in bold."""
     head, rest = line.split(": ", 1)
-    return f"<li><b>{html.escape(head)}</b>: {html.escape(rest)}</li>"
+    return f"<li><b>{_rich(head)}</b>: {_rich(rest)}</li>"
 
 
 def _grid(table: Table, kind: str = "") -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from games.restriction.claims import variants, worlds
+from games.restriction.claims import worlds
 from games.restriction.claims.catalogue import CLAIMS, COUNTERFACTUALS
+from games.restriction.claims.variants import Columns
 from games.restriction.claims.verdicts import CURVE, SELECTIONS, VERDICT, by_selection, verdicts
 from solver.sweep.chunks import Memory
 from solver.sweep.grid import Layout
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 CHUNK = 512  # draws solved together
 
-Columns = dict[str, "xarray.Dataset"]
 Solve = Callable[["RestrictionGame", slice, Callable[[str], Any]], Columns]  # games, their draws, what is told
 
 
@@ -75,7 +75,7 @@ class Run:
         digest = hashlib.sha256()
         for key, values in sorted(drawn.items()):
             digest.update(key.encode() + np.ascontiguousarray(values, float).tobytes())
-        same = {"worlds": digest.hexdigest(), "choices": repr(sorted(choices.items())), "code": code(variants.Variant)}  # type: ignore[arg-type]
+        same = {"worlds": digest.hexdigest(), "choices": repr(sorted(choices.items())), "code": code(Run)}  # type: ignore[arg-type]
         return Store(self.folder / f"{name}.zarr", layout, schema, ("draw",), same)
 
 

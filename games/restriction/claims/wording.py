@@ -33,7 +33,8 @@ READING = (
     "moves as the claim says. Shares are of the draws decided, with 95 % Wilson intervals; undecided are draws without a "
     "certified equilibrium, or whose certified equilibria disagree. Where incumbents do not restrict in equilibrium nothing "
     "changes and no claim of change holds, so a second share counts only draws in which the restriction changes. Shares are "
-    "relative to the prior; they are no probabilities of events."
+    "relative to the prior; they are no probabilities of events. In the answer, alone is open → Nash, in concert open → "
+    "concerted, and what follows “by” is the median change in the direction said: with a minus, the other way."
 )
 VARIANTS = (
     "Each is one other way of asking: the same draws by the speed of the frontier, and by which of several certified Nash "
@@ -79,9 +80,12 @@ def said(one: "xarray.Dataset", words: str) -> str:
     concert, alone = (one.sel(counterfactual=c) for c in ("open_to_concerted", "open_to_nash"))
     if not np.isfinite(concert.share_holding):
         return f"whether {words}, no draw decides"
-    size = f"{float(concert.median_effect):+.2g}{'' if one.unit.item() == '1' else ' ' + one.unit.item()}"
-    told = f"{words} in {share(concert)} of draws in concert, {percent(alone.share_holding)} alone"
-    return f"{told}, median change that way {size}"
+    size = f"{signed(concert.median_effect)}{'' if one.unit.item() == '1' else ' ' + one.unit.item()}"
+    return f"{words} in {share(concert)} of draws in concert, {percent(alone.share_holding)} alone, by {size} in the median"
+
+
+def signed(value: Any) -> str:
+    return f"{float(value):+.2g}".replace("-", "−")
 
 
 def self_enforcing(ds: "xarray.Dataset") -> str:
@@ -164,7 +168,7 @@ def details(ds: "xarray.Dataset", name: str) -> list[tuple[str, str]]:
         if not np.isfinite(at.share_holding):
             continue
         text = f"{share(at)}, {reading(at)}; of draws that change restriction {percent(at.share_holding_moved)}; undecided "
-        text += f"{percent(at.share_undecided)}; median effect {float(at.median_effect):+.3g}"
+        text += f"{percent(at.share_undecided)}; median effect {signed(at.median_effect)}"
         found += [(ARROWS[c], text), ("What decides it", decides(at))]
     if text := influences(ds, name):
         found.append(("Largest total Sobol indices", text))
@@ -206,7 +210,7 @@ def lensed(one: "xarray.Dataset", lenses: Sequence[str]) -> list[tuple[str, str]
             here = at.sel(counterfactual=c)
             if np.isfinite(here.robust_share_holding):
                 low, high = 100 * float(here.robust_share_low), 100 * float(here.robust_share_high)
-                effect = f"median effect {float(here.robust_median_effect):+.3g}"
+                effect = f"median effect {signed(here.robust_median_effect)}"
                 parts.append(f"{ARROWS[c]} {percent(here.robust_share_holding)} ({low:.0f}–{high:.0f}), {effect}")
         if parts:
             draws = int(at.robust_num_draws)
