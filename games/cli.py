@@ -165,7 +165,7 @@ def _claims(options: argparse.Namespace) -> int:
     report.print_table(ds)
     if options.out:
         report.write(ds, options.out)
-        print(f"\nwritten to {options.out}: claims (.html, .md, .tex, .nc) and the figures")
+        print(f"\nwritten to {options.out}: claims (.html, .md, .tex, .nc), further tables, and the figures")
     return 0
 
 

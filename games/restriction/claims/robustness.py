@@ -40,7 +40,7 @@ def with_robustness(
 
 
 def _of_the_draws(judged: "xarray.Dataset", made: Prior, drawn: Mapping[str, np.ndarray]) -> list[tuple]:
-    """Variants that need no further solving: name, meaning, what is judged, and the base to compare it with."""
+    """Variants that need no further solving: name, meaning, what is judged, and the base to compare it with, if another."""
     num = judged.sizes["draw"]
     speed = np.broadcast_to(np.asarray(drawn.get("appropriability", made.base.appropriability), float), num)
     found = []
@@ -49,7 +49,7 @@ def _of_the_draws(judged: "xarray.Dataset", made: Prior, drawn: Mapping[str, np.
         (f"ε_γ > {FAST:g}", "the frontier's speed follows its return", speed > FAST),
     ):
         part = judged.isel(draw=np.flatnonzero(here))
-        found.append((name, f"{meaning}; of the draws", part, part))
+        found.append((name, f"{meaning}; of the draws", part, None))
     for name in SELECTIONS:
         picked = judged.assign(verdict=judged.selected_verdict.sel(selection=name, drop=True))
         found.append((name, "of several equilibria; of the draws", picked, judged))
@@ -76,8 +76,10 @@ def _again(
     return found.assign(verdict=found.verdict.where(~np.array(chosen)[None, :, None], SILENT))
 
 
-def _agreement(found: "xarray.Dataset", base: "xarray.Dataset") -> tuple:
+def _agreement(found: "xarray.Dataset", base: "xarray.Dataset | None") -> tuple:
     dims = ("draw", "claim", "counterfactual")
+    if base is None:
+        return dims[1:], np.full([found.sizes[dim] for dim in dims[1:]], np.nan), AGREEMENT
     a, b = (x.verdict.transpose(*dims).values for x in (found, base))
     both = np.isin(a, (HOLDS, FAILS)) & np.isin(b, (HOLDS, FAILS))
     with np.errstate(invalid="ignore"):

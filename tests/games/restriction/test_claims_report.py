@@ -117,7 +117,8 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder, printed = tmp_path_factory.mktemp("report"), io.StringIO()
-    command = ["claims", "--draws", str(NUM), "--robustness", "0", "--calibration", "--out", str(folder)]
+    command = ["claims", "--draws", str(NUM), "--robustness", "0", "--calibration", "--sensitivity", "2"]
+    command += ["--out", str(folder)]
     with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(printed):
         pretend(monkeypatch)
         assert main(command) == 0
@@ -129,7 +130,7 @@ def test_the_command_writes_a_report_that_needs_no_network(written):
     assert all(claim.text.split(",")[0][:20] in printed for claim in CLAIMS)
     page = (folder / "claims.html").read_text()
     assert not re.search(r"https?://", page)
-    assert page.count('src="data:image/svg+xml;base64,') == 3
+    assert page.count('src="data:image/svg+xml;base64,') == 4
     assert all(f"<h3>{claim.name}. " in page for claim in CLAIMS)
     for name in ("claims.html", "claims.md", "claims.tex", "claims_robustness.tex", "claims_rules.tex"):
         text = re.sub(r"base64,[^\"]*", "", (folder / name).read_text())
@@ -215,7 +216,7 @@ def test_a_browser_shows_it(written, width):
     seen = json.loads(base64.b64decode(found[1]))
     assert seen["wide"] <= width
     assert seen["hits"] == []
-    assert seen["images"] == [True] * 3
+    assert seen["images"] == [True] * 4
     assert "CONSOLE" not in done.stderr, done.stderr
 
 
