@@ -195,7 +195,7 @@ def shares(judged: "xarray.Dataset") -> "xarray.Dataset":
     data["num_decided"] = (dims, decided, {"long_name": "draws decided"})
     data["share_moved"] = (
         "counterfactual",
-        moved[:, 0].mean(0),
+        moved[:, 0].mean(0) if len(moved) else np.full(len(COUNTERFACTUALS), np.nan),
         {"long_name": "share of draws that change restriction"},
     )
     curves = judged.curve.transpose("draw", "claim").values
@@ -212,4 +212,6 @@ def shares(judged: "xarray.Dataset") -> "xarray.Dataset":
 
 def _median(effect: np.ndarray) -> np.ndarray:
     known = np.isfinite(effect).any(0)
+    if not known.any():
+        return np.full(known.shape, np.nan)
     return np.where(known, np.nanmedian(np.where(known, effect, 0.0), axis=0), np.nan)

@@ -363,6 +363,13 @@ def test_shares(judged):
     assert list(ds["shape"].values) == list(SHAPES)
 
 
+def test_shares_of_no_draws_are_unknown(judged):
+    ds = shares(judged.isel(draw=[]))
+    assert ds.share_holding.isnull().all()
+    assert ds.share_moved.isnull().all()
+    assert (ds.num_decided == 0).all()
+
+
 def test_peak_and_crossing():
     x = np.linspace(0, 1, 6)
     assert_allclose(worlds.peak(x, np.stack([-((x - 0.33) ** 2), x, -x, x * np.nan])), [0.33, 1, 0, np.nan])
