@@ -76,7 +76,6 @@ def consortium(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
     return found | {
         "pooling_gain": (payoffs(joined) - payoffs(apart))[tw].sum(),
         "stage_converged": joined.converged & apart.converged,
-        "chances": _chances(game, played),
     }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from games.restriction.claims.catalogue import CLAIMS, COUNTERFACTUALS
-from games.restriction.claims.verdicts import HOLDS, UNDECIDED
+from games.restriction.claims.verdicts import HOLDS, NOISE, UNDECIDED
 
 if TYPE_CHECKING:
     import xarray
@@ -85,7 +85,8 @@ def said(one: "xarray.Dataset", words: str) -> str:
 
 
 def signed(value: Any) -> str:
-    return f"{float(value):+.2g}".replace("-", "−")
+    """Two digits; what is within the stages' noise is 0."""
+    return "0" if abs(float(value)) <= NOISE else f"{float(value):+.2g}".replace("-", "−")
 
 
 def self_enforcing(ds: "xarray.Dataset") -> str:
