@@ -39,7 +39,7 @@ START, STEPS = (
     12,
 )  # of the search for subsidies, as a share; and of best replies, for the few that models do not settle
 
-TURNS, FEW = 40, 16  # of best replies, with simultaneous timing; and worlds of one call
+TURNS, FEW = 12, 8  # of best replies, with simultaneous timing; and worlds of one call
 
 Measure = Callable[[RestrictionGame, Array], dict[str, Array]]
 Columns = dict[str, "xarray.Dataset"]
