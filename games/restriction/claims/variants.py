@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Drawn = dict[str, np.ndarray]
 Columns = dict[str, "xarray.Dataset"]
 Columned = Callable[["RestrictionGame", np.ndarray, np.ndarray], Columns]
-FEW = 8  # draws of a variant whose equilibria are not found in batches: each costs as much as a hundred that are
+FEW = 8  # draws of a variant whose equilibria are not found in batches
 
 
 class Variant(NamedTuple):
