@@ -166,7 +166,8 @@ li { margin-bottom: .4rem } sub, sup { line-height: 0; font-size: .75em }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem }
 th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top }
 td:first-child, td:nth-child(n+3) { white-space: nowrap } .dense th, .dense td { padding: .15rem .35rem; text-align: right }
-ul.small { list-style: none; padding-left: 0 } figure { margin: 1.5rem 0 } img { width: 100%; height: auto } figcaption, .small { font-size: .85rem; color: #555 }
+ul.small { list-style: none; padding-left: 0 }
+figure { margin: 1.5rem 0 } img { width: 100%; height: auto } figcaption, .small { font-size: .85rem; color: #555 }
 dl { display: grid; grid-template-columns: 11rem 1fr; gap: .2rem 1rem; font-size: .9rem; margin-top: 0 }
 dd { margin: 0; overflow-wrap: anywhere } dt { color: #555 }
 @media (max-width: 40rem) { dl { display: block } dt { margin-top: .4rem } }
