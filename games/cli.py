@@ -44,7 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
     judged.add_argument(
         "--sensitivity", type=int, default=0, metavar="N", help="base draws of Sobol indices (default: none)"
     )
-    judged.add_argument("--out", type=Path, help="folder for the report (.html, .md, .tex), the figures and claims.nc")
+    judged.add_argument(
+        "--robustness", type=int, default=16, metavar="N", help="draws judged again under every variant (default: 16)"
+    )
+    judged.add_argument(
+        "--out",
+        type=Path,
+        help="folder for the report (.html, .md, .tex), the figures and claims.nc; a run that was stopped goes on there",
+    )
     judged.set_defaults(run=_claims)
     fitted = commands.add_parser(
         "fit", help="a calibration fitted to reported moments, and the claims along what they leave open"
@@ -156,12 +163,14 @@ def _claims(options: argparse.Namespace) -> int:
             prior_file=options.prior,
             calibration=options.calibration,
             sensitivity=options.sensitivity,
+            robustness=options.robustness,
+            store=options.out and options.out / "kept",
             progress=lambda message: status.update(f"{message} ..."),
         )
     report.print_table(ds)
     if options.out:
         report.write(ds, options.out)
-        print(f"\nwritten to {options.out}: claims (.html, .md, .tex, .nc) and the figures")
+        print(f"\nwritten to {options.out}: claims (.html, .md, .tex, .nc), further tables, and the figures")
     return 0
 
 

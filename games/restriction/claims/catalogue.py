@@ -1,11 +1,20 @@
-"""The claims of model.md §11, each as a number compared between two equilibria of one world.
+r"""The claims of model.md §11, each as a number compared between two equilibria of one world.
 
 A claim holds where its effect, from the equilibrium ``before`` to the one ``after``, exceeds its threshold. Effects are
 signed so that more is more of what the claim says. Both arguments are Datasets as :mod:`games.restriction.claims.worlds`
 makes them, over "draw" and perhaps more.
 
 Where a part of a claim says the opposite of another ("rival readings of one fact"), and where a part is true by
-construction of the model, its ``note`` says so.
+construction of the model, its ``note`` says so. Three cannot fail from open to any restriction r > 0 that binds, for then
+
+.. math::
+    \frac{\partial\Lambda_b}{\partial R_i} \le 0,\qquad
+    \frac{\partial\bar z_o}{\partial\Lambda_o} < 0\ \text{at a given } \gamma,\qquad
+    \sum_i \Pi_i^{\text{gross}}(r^C) = \sum_i \Pi_i(r^C) + \tfrac{c_r}{2}\sum_i (r_i^C)^2
+        > \sum_i \Pi_i(0) = \sum_i \Pi_i^{\text{gross}}(0)
+
+(claim 3; 15a; and 8, in concert, since r^C is best for joint profit). They fail where nothing is restricted, or where
+incumbents restrict more alone than in concert; 8 fails alone, where profits fall in equilibrium.
 """
 
 import dataclasses
@@ -18,14 +27,15 @@ Number = Callable[[Any], Any]  # Dataset -> DataArray
 COUNTERFACTUALS = ("open_to_nash", "open_to_concerted", "nash_to_concerted")
 ENOUGH = 0.1  # total variation from which a mix is said to be reshaped
 GAIN = 1e-4  # bn $/year: what an incumbent may gain by leaving the concerted restriction if that is to be Nash
-BASE = "judged in the base game only"
+BLOCS, TRUST = ("identical blocs", "after 4 years"), ("τ = 0", "nested logit", "τ = 0, nested logit")
+COMMONS = ("open releases", "after 4 years")
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
     """A claim, or a part of one: ``name`` begins with its number in model.md §11.
 
-    ``scope`` says where another lens than the base game (model.md §9) would be the right one.
+    ``lenses`` are the variants (:mod:`games.restriction.claims.variants`) that it should be seen through too.
     """
 
     name: str
@@ -36,8 +46,12 @@ class Claim:
     effect: Callable[[Any, Any], Any]
     threshold: float = 0.0
     counterfactuals: tuple[str, ...] = COUNTERFACTUALS
-    scope: str = "base game"
+    lenses: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def scope(self) -> str:
+        return f"base game; also through {'; '.join(self.lenses)}" if self.lenses else "base game"
 
     @property
     def number(self) -> int:
@@ -131,20 +145,25 @@ def multiplier_by_lag(before, after):
     it can. Without a pair of equal φ and unequal z0 there is nothing to compare: nan.
     """
     del before
-    names = after.sizes["challenger"]
-    least = after.horizon * np.nan
-    for a in range(names):
-        for b in range(names):
-            behind, ahead = after.isel(challenger=a), after.isel(challenger=b)
-            pair = (behind.absorption == ahead.absorption) & (behind.starting_lag > ahead.starting_lag)
-            gap = (behind.force_multiplier - ahead.force_multiplier).where(pair)
-            least = np.fmin(least, gap)
-    return least
+
+    def apart(name):  # of one who is behind (challenger) over one ahead (rival)
+        own = after[name].drop_vars(["challenger", "challenger_bloc"], errors="ignore")
+        return own, own.rename(challenger="rival")
+
+    (speed, rival_speed), (lag, rival_lag), (force, rival_force) = map(
+        apart, ("absorption", "starting_lag", "force_multiplier")
+    )
+    return (force - rival_force).where((speed == rival_speed) & (lag > rival_lag)).min(("challenger", "rival"))
 
 
 MONEY, ONE, YEARS, FIRMS = "bn $/year", "1", "years", "firms"
 CONCERTED = COUNTERFACTUALS[2:]
 BY_CONSTRUCTION = "true by construction wherever restriction rises and binds: read its size, not its verdict"
+
+BEST = (
+    "cannot fail from open to concerted where restriction rises: there joint profit is highest net of enforcement, so no less "
+    "than at r = 0, where none is spent, and more before that cost; alone it can fail"
+)
 
 CLAIMS: tuple[Claim, ...] = (
     Claim("1a", "Acting in concert, incumbents restrict more", "mean r^C > mean r^N, for every Nash equilibrium found",
@@ -176,7 +195,7 @@ CLAIMS: tuple[Claim, ...] = (
           "|∂lag/∂Λ| is larger for larger z0 at equal φ, at the efforts chosen",
           "difference of |∂lag/∂Λ|, at the later equilibrium", YEARS, multiplier_by_lag),
     Claim("8", "Restriction protects incumbents' core value", "ΣΠ_i rises, gross of enforcement",
-          "incumbents' gross profit", MONEY, rises(gross)),
+          "incumbents' gross profit", MONEY, rises(gross), note=BEST),
     Claim("9a", "Use concentrates", "HHI among products rises", "HHI inside", ONE, rises(lambda ds: ds.hhi_inside)),
     Claim("9b", "Use concentrates, with the outside good", "HHI with the outside good rises", "HHI total", ONE,
           rises(lambda ds: ds.hhi_total)),
@@ -195,34 +214,36 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("12b", "Use fragments", "home-sourced share of the world's use rises (by owner)", "home-sourced share", ONE,
           rises(home)),
     Claim("13a", "Chinese firms gain on European and Asian ones", "CN's payoffs gain more, relatively, than TW's",
-          "difference of relative gains", ONE, relative_gain, scope=BASE,
+          "difference of relative gains", ONE, relative_gain, lenses=BLOCS,
           note="rests on how bite, φ and home bias differ by bloc"),
     Claim("13b", "Chinese firms gain a larger share of the world", "CN's share of the world's use rises (by owner)",
-          "CN's share of use", ONE, rises(world_share("CN")), scope=BASE),
+          "CN's share of use", ONE, rises(world_share("CN")), lenses=BLOCS),
     Claim("13c", "Chinese firms gain on American ones", "CN's use relative to US use rises (by owner)",
-          "ratio of use", ONE, rises(lambda ds: world_share("CN")(ds) / world_share("US")(ds)), scope=BASE),
+          "ratio of use", ONE, rises(lambda ds: world_share("CN")(ds) / world_share("US")(ds)), lenses=BLOCS),
     Claim("14a", "Europe and the rest of Asia use less American AI", "US models' share of use in TW falls",
-          "US share in TW", ONE, falls(share_of_tw("US")), scope=BASE, note="rests on τ"),
+          "US share in TW", ONE, falls(share_of_tw("US")), lenses=TRUST, note="rests on τ"),
     Claim("14b", "Europe and the rest of Asia use more Chinese AI", "CN models' share of use in TW rises",
-          "CN share in TW", ONE, rises(share_of_tw("CN")), scope=BASE, note="rests on τ"),
+          "CN share in TW", ONE, rises(share_of_tw("CN")), lenses=TRUST, note="rests on τ"),
     Claim("15a", "The open commons falls behind", "the open community's lag rises", "open lag", YEARS,
-          rises(lambda ds: ds.open_lag), scope=BASE + "; open releases do not refill the commons", note=BY_CONSTRUCTION),
+          rises(lambda ds: ds.open_lag), lenses=COMMONS, note=BY_CONSTRUCTION),
     Claim("15b", "Chinese firms, too, lose by it", "the sum of CN payoffs falls", "CN payoffs", MONEY, falls(joint("CN")),
-          scope=BASE),
+          lenses=COMMONS),
     Claim("16", "Pooling is worth more", "TW payoffs at pool = 1 less at pool = 0 rise", "gain of TW from pooling", MONEY,
-          rises(lambda ds: ds.pooling_gain), scope=BASE + "; membership of the consortium is given"),
+          rises(lambda ds: ds.pooling_gain), lenses=("consortium",)),
     Claim("17a", "State aid is justified", "the subsidy that maximises TW welfare is positive", "best subsidy of TW", ONE,
           lambda before, after: after.best_subsidy + 0 * before.best_subsidy,
-          scope=BASE + "; the other blocs' subsidies are given"),
+          lenses=("subsidy game",)),
     Claim("17b", "State aid is more justified", "the subsidy that maximises TW welfare rises", "best subsidy of TW", ONE,
-          rises(lambda ds: ds.best_subsidy), scope=BASE + "; the other blocs' subsidies are given"),
+          rises(lambda ds: ds.best_subsidy), lenses=("subsidy game",)),
     Claim("18", "The world is more balkanised", "every Λ_b falls and home sourcing rises",
-          "the smaller of both changes", ONE, both(all_fall(lambda ds: ds.knowledge, "bloc"), rises(home)), scope=BASE,
+          "the smaller of both changes", ONE, both(all_fall(lambda ds: ds.knowledge, "bloc"), rises(home)), lenses=COMMONS,
           note="its first half is true by construction"),
     Claim("19 CN", "Fewer can take part, CN", "the effort cost at which mean P_S = ½ in CN falls",
-          "log of the factor on k", ONE, falls(lambda ds: ds.break_even_cost.sel(bloc="CN")), scope=BASE),
+          "log of the factor on k", ONE, falls(lambda ds: ds.break_even_cost.sel(bloc="CN")), 
+          lenses=("open releases",)),
     Claim("19 TW", "Fewer can take part, TW", "the effort cost at which mean P_S = ½ in TW falls",
-          "log of the factor on k", ONE, falls(lambda ds: ds.break_even_cost.sel(bloc="TW")), scope=BASE),
+          "log of the factor on k", ONE, falls(lambda ds: ds.break_even_cost.sel(bloc="TW")), 
+          lenses=("open releases",)),
     Claim("20", "Leaders are consolidated and challengers burdened", "ΣΠ_i rises, gross, and challengers' payoffs fall",
           "the smaller of both changes", MONEY, both(rises(gross), falls(everyone))),
     Claim("21a", "Challengers become clients", "Σ P_jC rises", "expected clients", FIRMS, rises(chance("client"))),

@@ -58,3 +58,36 @@ def _panels(ds: "xarray.Dataset", count: int):
             ax.grid(axis="y", color="#eeeeee", lw=0.5)
             ax.set_axisbelow(True)
     return figure, axes
+
+
+def robust_figure(ds: "xarray.Dataset") -> "Figure":
+    """The share that holds, claims down, all draws and every variant across; in concert (claim 1: Nash → concerted)."""
+    columns = ["all draws", *map(str, ds.variant.values)]
+    where = ds.share_holding.sel(counterfactual="open_to_concerted").notnull()
+    main = ("open_to_concerted", "nash_to_concerted")
+    base, robust = (ds[name].sel(counterfactual=main[0]).where(where, ds[name].sel(counterfactual=main[1]))
+                    for name in ("share_holding", "robust_share_holding"))  # fmt: skip
+    table = np.column_stack([base.values, robust.transpose("claim", "variant").values])
+    return _heat(ds.claim.values, columns, table, "share of decided draws in which the claim holds")
+
+
+def index_figure(ds: "xarray.Dataset") -> "Figure":
+    """Total Sobol indices, claims down, parameters across."""
+    known = np.isfinite(ds.sobol_total).any("parameter").values
+    table = ds.sobol_total.transpose("claim", "parameter").values[known]
+    return _heat(ds.claim.values[known], ds.symbol.values, table, "total Sobol index of the verdict")
+
+
+def _heat(rows, columns, table: np.ndarray, label: str) -> "Figure":
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.0, ROW * len(rows) + 1.9), layout="constrained")
+        ax = figure.subplots()
+        seen = ax.imshow(np.clip(table, 0, 1), cmap="YlGnBu", vmin=0, vmax=1, aspect="auto", interpolation="none")
+        ax.set_yticks(np.arange(len(rows)), rows)
+        ax.set_xticks(np.arange(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor")
+        ax.tick_params(length=0)
+        figure.colorbar(seen, ax=ax, shrink=0.6, aspect=30, label=label)
+    return figure

@@ -86,9 +86,9 @@ def prior(base: Mapping[str, Any], ranges: Sequence[Range] = PRIOR, title: str =
 
 
 def _present(base: Parameters, row: Range) -> bool:
-    """Whether the base has members of the row's group."""
+    """Whether the base has members of the row's group, and of the one that it multiplies."""
     axes = next(item.metadata["axes"] for item in array_fields() if item.name == row.parameter)
-    return row.group is None or row.group in base._labels(axes[0])
+    return all(group is None or group in base._labels(axes[0]) for group in (row.group, row.times))
 
 
 def _ranges(table: Mapping[str, Any]) -> tuple[Range, ...]:

@@ -1,61 +1,68 @@
-"""The report: one HTML page that needs no network, the same in Markdown, LaTeX tables, figures, and the Dataset."""
+"""The report: one HTML page that needs no network, the same in Markdown, LaTeX tables, vector figures, and the Dataset."""
 
 import base64
 import html
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from games.restriction.claims.catalogue import CLAIMS, COUNTERFACTUALS
-from games.restriction.claims.figures import shape_figure, share_figure
-from games.restriction.claims.verdicts import HOLDS, UNDECIDED
+from games.restriction.claims.figures import index_figure, robust_figure, shape_figure, share_figure
+from games.restriction.claims.latex import Table, latex
+from games.restriction.claims.wording import (
+    ARROWS,
+    READING,
+    VARIANTS,
+    answer,
+    convergence,
+    details,
+    percent,
+    provenance,
+    ranges,
+    share,
+    tells,
+)
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-ARROWS = {
-    "open_to_nash": "open → Nash",
-    "open_to_concerted": "open → concerted",
-    "nash_to_concerted": "Nash → concerted",
-}
-ANSWER = (  # whom it concerns, and the claims that speak of them
-    ("US leaders", ("8", "9c", "1a")),
-    ("Chinese companies", ("4a CN", "15b", "13b")),
-    ("European and other Asian companies", ("4a TW", "5a", "22")),
-    ("Firms that apply AI", ("10a", "10b")),
-    ("Users", ("23", "24", "25")),
-)
-READING = (
-    "A claim is a number compared between two equilibria of one world: open (nobody restricts), Nash (each incumbent "
-    "restricts as it pays) and concerted (the restriction, one for all, of highest joint profit). It holds where the number "
-    "moves as the claim says. Shares are of the draws decided, with 95 % Wilson intervals; undecided are draws without a "
-    "certified equilibrium, or whose certified equilibria disagree. Where incumbents do not restrict in equilibrium nothing "
-    "changes and no claim of change holds, so a second share counts only draws in which the restriction changes. Shares are "
-    "relative to the prior; they are no probabilities of events."
-)
+TITLE = "The claims, judged"
 
 
 def write(ds: "xarray.Dataset", folder: Path) -> list[Path]:
     """Write ``claims`` as .html, .md, .tex and .nc, and the figures as PDF and SVG, into ``folder``; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {"shares": share_figure(ds), "shapes": shape_figure(ds)}
-    paths = []
-    for name, figure in figures.items():
-        for kind in ("pdf", "svg"):
-            paths.append(folder / f"claims_{name}.{kind}")
-            paths[-1].write_bytes(_drawn(figure, kind))
-    texts = {"html": page(ds, figures), "md": markdown(ds), "tex": latex(ds)}
-    for kind, text in texts.items():
-        paths.append(folder / f"claims.{kind}")
-        paths[-1].write_text(text, encoding="utf-8")
+    drawn, where = figures(ds), provenance(ds)
+    files = {f"claims_{n}.{kind}": _drawn(f, kind) for n, (f, _) in drawn.items() for kind in ("pdf", "svg")}
+    texts = {"claims.html": page(ds, drawn), "claims.md": markdown(ds, drawn)}
+    texts |= {f"claims{'' if n == 'shares' else f'_{n}'}.tex": latex(table, where) for n, table in tables(ds).items()}
+    files |= {name: text.encode() for name, text in texts.items()}
+    for name, raw in files.items():
+        (folder / name).write_bytes(raw)
     part = folder / "claims.nc.part"
     ds.to_netcdf(part, engine="h5netcdf")
-    paths.append(part.replace(folder / "claims.nc"))
-    return paths
+    return [*(folder / name for name in files), part.replace(folder / "claims.nc")]
+
+
+def figures(ds: "xarray.Dataset") -> dict[str, tuple["Figure", str]]:
+    """Every figure by name, with a caption that says what it shows and at which parameters."""
+    where = f"{provenance(ds)} {ranges(ds)}"
+    found = {
+        "shares": (share_figure(ds), "Share of decided draws in which each claim holds, with its 95 % interval; grey: share "
+                   "undecided."),
+        "shapes": (shape_figure(ds), "How each effect, in the direction of its claim, moves along a restriction common to all "
+                   "incumbents, from r = 0 to r = 1: rising and falling are monotone."),
+        "robustness": (robust_figure(ds), "Share of decided draws in which each claim holds, under every variant. White: "
+                       "nothing to compare or nothing decided."),
+    }  # fmt: skip
+    if "sobol_total" in ds:
+        found["indices"] = (index_figure(ds), "Total Sobol indices of the verdicts, open → concerted.")
+    return {name: (figure, f"{text} {where}") for name, (figure, text) in found.items()}
 
 
 def _drawn(figure: "Figure", kind: str) -> bytes:
@@ -68,119 +75,15 @@ def _drawn(figure: "Figure", kind: str) -> bytes:
     return target.getvalue()
 
 
-def percent(value: Any) -> str:
-    return "–" if not np.isfinite(value) else f"{100 * float(value):.0f} %"
+# ---- tables ------------------------------------------------------------------------------------------------------------
 
 
-def share(one: "xarray.Dataset") -> str:
-    """A share with its interval, "68 % (61–74)"; "–" where the claim does not speak of the counterfactual."""
-    if not np.isfinite(one.share_holding):
-        return "–"
-    return f"{percent(one.share_holding)} ({100 * float(one.share_low):.0f}–{100 * float(one.share_high):.0f})"
+def tables(ds: "xarray.Dataset") -> dict[str, Table]:
+    return {"shares": _shares(ds), "robustness": _robustness(ds), "rules": _rules(ds)}
 
 
-def reading(one: "xarray.Dataset") -> str:
-    """In words, from the interval alone."""
-    if not np.isfinite(one.share_holding):
-        return "not judged"
-    if float(one.share_low) > 0.5:
-        return "holds in most draws"
-    return "fails in most draws" if float(one.share_high) < 0.5 else "holds in about half, or too few draws to tell"
-
-
-def answer(ds: "xarray.Dataset") -> list[str]:
-    """At most ten lines: how often incumbents restrict, then for each kind of company what the claims about it say."""
-    moved = {name: percent(ds.share_moved.sel(counterfactual=name)) for name in COUNTERFACTUALS}
-    lines = [
-        f"From the open world, incumbents restrict in {moved['open_to_nash']} of {ds.attrs['draws']:,} draws when each acts "
-        f"alone, and in {moved['open_to_concerted']} when they act in concert."
-    ]
-    for who, names in ANSWER:
-        parts = []
-        for name in names:
-            one = ds.sel(claim=name)
-            where = [c for c in COUNTERFACTUALS if np.isfinite(one.share_holding.sel(counterfactual=c))][:2]
-            text = ", ".join(f"{ARROWS[c]} {share(one.sel(counterfactual=c))}" for c in where)
-            parts.append(f"{one.proposition.item()}: {text}")
-        lines.append(f"{who}. {'; '.join(parts)}.")
-    return lines
-
-
-def tells(one: "xarray.Dataset") -> bool:
-    """Whether the rule is right more often than the usual verdict, where neither was fitted."""
-    return float(one.rule_accuracy) > float(one.rule_baseline)
-
-
-def decides(one: "xarray.Dataset") -> str:
-    """What decides a claim under one counterfactual."""
-    if not one.rule.item():
-        return "no rule: one of the verdicts is too rare"
-    if not tells(one):
-        return "no rule of two thresholds beats the usual verdict on draws it was not fitted to"
-    gain = f"right in {percent(one.rule_accuracy)} of draws it was not fitted to"
-    return f"{one.rule.item()} ({gain}; always the usual verdict: {percent(one.rule_baseline)})"
-
-
-def influences(ds: "xarray.Dataset", name: str, most: int = 3) -> str:
-    """The parameters with the largest total Sobol indices, or ""."""
-    if "sobol_total" not in ds or not np.isfinite(ds.sobol_total.sel(claim=name)).any():
-        return ""
-    total = ds.sobol_total.sel(claim=name).fillna(0)
-    parts = []
-    for k in np.argsort(-total.values)[:most]:
-        width = float(ds.sobol_total_width.sel(claim=name)[k])
-        parts.append(f"{ds.symbol.values[k]} {float(total[k]):.2f} ± {width:.2f}")
-    return ", ".join(parts)
-
-
-def details(ds: "xarray.Dataset", name: str) -> list[tuple[str, str]]:
-    """Everything said of one claim, as pairs of a heading and a text."""
-    one = ds.sel(claim=name)
-    found = [("Proposition", one.proposition.item()), ("Compared", f"{one.quantity.item()} ({one.unit.item()})")]
-    for c in COUNTERFACTUALS:
-        at = one.sel(counterfactual=c)
-        if not np.isfinite(at.share_holding):
-            continue
-        text = f"{share(at)}, {reading(at)}; of draws that change restriction {percent(at.share_holding_moved)}; undecided "
-        text += f"{percent(at.share_undecided)}; median effect {float(at.median_effect):+.3g}"
-        found += [(ARROWS[c], text), ("What decides it", decides(at))]
-    if text := influences(ds, name):
-        found.append(("Largest total Sobol indices", text))
-    shapes = one.share_shape
-    if np.isfinite(shapes).any():
-        parts = [
-            f"{s.replace('_', '-')} {percent(v)}" for s, v in zip(ds["shape"].values, shapes.values, strict=True) if v
-        ]
-        found.append(("Along a common r", ", ".join(parts)))
-    found += _calibrated(one)
-    found += [(head, text) for head, text in (("Scope", one.scope.item()), ("Note", one.note.item())) if text]
-    return found
-
-
-def _calibrated(one: "xarray.Dataset") -> list[tuple[str, str]]:
-    if "calibrated_verdict" not in one:
-        return []
-    parts = []
-    for c in COUNTERFACTUALS:
-        at = one.sel(counterfactual=c)
-        if (code := int(at.calibrated_verdict)) >= UNDECIDED:
-            verdict = "undecided" if code == UNDECIDED else "holds" if code == HOLDS else "fails"
-            parts.append(f"{ARROWS[c]} {verdict}, in the band around it {percent(at.band_share_holding)}")
-    return [("Calibrated world", "; ".join(parts))] if parts else []
-
-
-def provenance(ds: "xarray.Dataset") -> str:
-    a = ds.attrs
-    text = (
-        f"{a['draws']:,} draws of {a['prior']}, scrambled Sobol sequence, seed {a['seed']}; mode {a['mode']}, timing "
-    )
-    text += f"{a['timing']}; Nash equilibria searched from r = {', '.join(f'{s:g}' for s in a['starts'])}."
-    return text + (f" Calibration: {a['calibration']}, and within 20 % of it." if a["calibration"] else "")
-
-
-def _table(ds: "xarray.Dataset") -> tuple[list[str], list[list[str]]]:
-    head = ["", "Claim", *ARROWS.values(), "undecided, at most"]
-    rows = []
+def _shares(ds: "xarray.Dataset") -> Table:
+    head, rows = ["", "Claim", *ARROWS.values(), "undecided, at most"], []
     for name in ds.claim.values:
         one = ds.sel(claim=name)
         cells = [share(one.sel(counterfactual=c)) for c in COUNTERFACTUALS]
@@ -188,74 +91,140 @@ def _table(ds: "xarray.Dataset") -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def markdown(ds: "xarray.Dataset") -> str:
-    head, rows = _table(ds)
-    lines = ["# The claims, judged", "", *(f"- {line}" for line in answer(ds)), "", READING, "", provenance(ds), ""]
-    lines += [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-    lines += ["", "![Shares](claims_shares.svg)", "", "![Shapes](claims_shapes.svg)"]
+def main_counterfactual(name: str) -> str:
+    """Open → concerted; for claim 1 Nash → concerted."""
+    claim = next(c for c in CLAIMS if c.name == name)
+    return next(c for c in ("open_to_concerted", "nash_to_concerted") if c in claim.counterfactuals)
+
+
+def _robustness(ds: "xarray.Dataset") -> Table:
+    """Variants down, claims across would be wide: claims down, and the variants numbered."""
+    head = ["", "all", *(str(k + 1) for k in range(ds.sizes["variant"]))]
+    rows = []
+    for name in ds.claim.values:
+        one = ds.sel(claim=name, counterfactual=main_counterfactual(str(name)))
+        values = [one.share_holding.item(), *one.robust_share_holding.values]
+        rows.append([str(name), *("–" if not np.isfinite(v) else f"{100 * v:.0f}" for v in values)])
+    return head, rows
+
+
+def _rules(ds: "xarray.Dataset") -> Table:
+    rows = []
+    for name in ds.claim.values:
+        one = ds.sel(claim=name, counterfactual=main_counterfactual(str(name)))
+        if tells(one):
+            rows.append([str(name), one.rule.item(), percent(one.rule_accuracy), percent(one.rule_baseline)])
+    return ["", "Rule", "right", "usual verdict"], rows
+
+
+def _variants(ds: "xarray.Dataset") -> list[str]:
+    """The variants by the numbers of the table, with their draws and how often they agree with the base."""
+    lines = []
+    for k, name in enumerate(ds.variant.values):
+        one = ds.isel(variant=k)
+        agree = one.robust_agreement.mean(skipna=True)
+        about = f"{k + 1}. {name}: {one.variant_meaning.item()} ({int(one.robust_num_draws)} draws"
+        lines.append(f"{about}{f', same verdict in {percent(agree)}' if np.isfinite(agree) else ''})")
+    return lines
+
+
+# ---- Markdown and HTML -------------------------------------------------------------------------------------------------
+
+
+def markdown(ds: "xarray.Dataset", drawn: dict[str, tuple["Figure", str]]) -> str:
+    found = tables(ds)
+    lines = [
+        f"# {TITLE}",
+        "",
+        *(f"- {line}" for line in answer(ds)),
+        "",
+        READING,
+        "",
+        provenance(ds),
+        "",
+        convergence(ds),
+    ]
+    lines += ["", "## All claims", "", *_pipes(found["shares"]), ""]
+    for name, (_, caption) in drawn.items():
+        lines += [f"![{name}](claims_{name}.svg)", "", caption, ""]
+    lines += ["## Do the verdicts stand?", "", VARIANTS, "", *_variants(ds), "", *_pipes(found["robustness"])]
     for name in ds.claim.values:
         lines += ["", f"## {name}. {ds.text.sel(claim=name).item()}", ""]
         lines += [f"- **{key}**: {text}" for key, text in details(ds, name)]
     return "\n".join(lines) + "\n"
 
 
-def latex(ds: "xarray.Dataset") -> str:
-    """A booktabs table of the shares, for ``\\input``."""
-    head, rows = _table(ds)
-    lines = [f"% {provenance(ds)}", r"\begin{tabular}{llrrrr}", r"\toprule"]
-    body = [[_tex(cell) for cell in row] for row in (head, *rows)]
-    lines += [f"{' & '.join(body[0])} \\\\", r"\midrule", *(f"{' & '.join(row)} \\\\" for row in body[1:])]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def _tex(text: str) -> str:
-    for plain, tex in (("%", r"\%"), ("→", r"$\to$"), ("–", "--"), ("&", r"\&"), ("_", r"\_")):
-        text = text.replace(plain, tex)
-    return text
+def _pipes(table: Table) -> Iterator[str]:
+    head, rows = table
+    return (f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 STYLE_SHEET = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; color: #222; background: #fff }
-h1 { line-height: 1.2 } h2 { margin-top: 2.5rem } h3 { margin-bottom: .3rem }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem } th, td { padding: .3rem .6rem; text-align:
-left; border-bottom: 1px solid #ddd; vertical-align: top } td:nth-child(n+3) { white-space: nowrap }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem; color: #222; background: #fff }
+h1 { line-height: 1.2 } h2 { margin-top: 2.5rem } h3 { margin: 1.8rem 0 .3rem; border-top: 1px solid #ddd; padding-top: .8rem }
+li { margin-bottom: .4rem } sub, sup { line-height: 0; font-size: .75em }
+.wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem }
+th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top }
+td:first-child, td:nth-child(n+3) { white-space: nowrap } .dense th, .dense td { padding: .15rem .35rem; text-align: right }
+ul.small { list-style: none; padding-left: 0 }
 figure { margin: 1.5rem 0 } img { width: 100%; height: auto } figcaption, .small { font-size: .85rem; color: #555 }
-dl { display: grid; grid-template-columns: 11rem 1fr; gap: .2rem 1rem; font-size: .9rem; margin-top: 0 } dd { margin: 0;
-overflow-wrap: anywhere } dt { color: #555 } @media (max-width: 40rem) { dl { display: block } dt { margin-top: .4rem } }
+dl { display: grid; grid-template-columns: 11rem 1fr; gap: .2rem 1rem; font-size: .9rem; margin-top: 0 }
+dd { margin: 0; overflow-wrap: anywhere } dt { color: #555 }
+@media (max-width: 40rem) { dl { display: block } dt { margin-top: .4rem } }
 """
 
 
-def page(ds: "xarray.Dataset", figures: dict[str, "Figure"]) -> str:
-    captions = (
-        "Share of decided draws in which each claim holds, with its 95 % interval; grey: share undecided. "
-        + provenance(ds),
-        "How each effect, in the direction of its claim, moves along a restriction common to all incumbents. "
-        + provenance(ds),
-    )
-    head, rows = _table(ds)
-    drawn = zip(figures.items(), captions, strict=True)
+def page(ds: "xarray.Dataset", drawn: dict[str, tuple["Figure", str]]) -> str:
+    found = tables(ds)
+    shown = {name: _figure(name, figure, caption) for name, (figure, caption) in drawn.items()}
+    robust = shown.pop("robustness")
     parts = [
-        "<h1>The claims, judged</h1>",
-        f"<ul>{''.join(_tag('li', line) for line in answer(ds))}</ul>",
+        _tag("h1", TITLE),
+        _tag("h2", "The answer"),
+        f"<ul>{''.join(_line(line) for line in answer(ds))}</ul>",
         _tag("p", READING),
-        _tag("p", provenance(ds), "small"),
-        '<h2>All claims</h2><div class="wide"><table>' + _row(head, "th") + "".join(_row(row, "td") for row in rows),
-        "</table></div>",
-        *(_figure(name, figure, caption) for (name, figure), caption in drawn),
-        "<h2>One by one</h2>",
+        _tag("p", f"{provenance(ds)} {convergence(ds)}", "small"),
+        _tag("h2", "All claims"),
+        _grid(found["shares"]),
+        *shown.values(),
+        _tag("h2", "Do the verdicts stand?"),
+        _tag("p", VARIANTS),
+        f'<ul class="small">{"".join(_tag("li", line) for line in _variants(ds))}</ul>',
+        robust,
+        _tag("p", "Shares in per cent, by the numbers above; all: the draws as they are.", "small"),
+        _grid(found["robustness"], "dense"),
+        _tag("h2", "One by one"),
     ]
     for name in ds.claim.values:
         pairs = "".join(_tag("dt", key) + _tag("dd", text) for key, text in details(ds, name))
         parts.append(_tag("h3", f"{name}. {ds.text.sel(claim=name).item()}") + f"<dl>{pairs}</dl>")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        'content="width=device-width, initial-scale=1"><link rel="icon" href="data:,"><title>The claims, judged</title>'
+        f'content="width=device-width, initial-scale=1"><link rel="icon" href="data:,"><title>{TITLE}</title>'
         f"<style>{STYLE_SHEET}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
 def _tag(name: str, text: str, kind: str = "") -> str:
-    return f"<{name}{f' class={kind!r}' if kind else ''}>{html.escape(text)}</{name}>"
+    return f"<{name}{f' class={kind!r}' if kind else ''}>{_rich(text)}</{name}>"
+
+
+def _rich(text: str) -> str:
+    """Escaped, with the indices of symbols below or above the line, and numbers that stay with their per cent."""
+    text = re.sub("([^\\W_]\u0304?)_([^\\W_]+)", r"\1<sub>\2</sub>", html.escape(text))
+    return re.sub(r"\^(\w)", r"<sup>\1</sup>", text).replace(" %", "&nbsp;%")
+
+
+def _line(line: str) -> str:
+    """A line of the answer, whom or what it is about in bold."""
+    head, rest = line.split(": ", 1)
+    return f"<li><b>{_rich(head)}</b>: {_rich(rest)}</li>"
+
+
+def _grid(table: Table, kind: str = "") -> str:
+    head, rows = table
+    body = _row(head, "th") + "".join(_row(row, "td") for row in rows)
+    return f'<div class="wide {kind}"><table>{body}</table></div>'
 
 
 def _row(cells: Sequence[str], tag: str) -> str:
@@ -268,18 +237,17 @@ def _figure(name: str, figure: "Figure", caption: str) -> str:
 
 
 def print_table(ds: "xarray.Dataset") -> None:
-    """The shares in the terminal, with the rule for open → concerted (for claim 1, Nash → concerted)."""
+    """The answer and the shares in the terminal, with the rule for open → concerted (for claim 1, Nash → concerted)."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Rich
 
     console = Console(width=max(160, Console().width), highlight=False)
-    head, rows = _table(ds)
-    table = Table(*head, "what decides it", title="The claims, judged", title_justify="left", box=None)
-    for claim, row in zip(CLAIMS, rows, strict=True):
-        which = next(c for c in ("open_to_concerted", "nash_to_concerted") if c in claim.counterfactuals)
-        one = ds.sel(claim=claim.name, counterfactual=which)
+    head, rows = _shares(ds)
+    table = Rich(*head, "what decides it", title=TITLE, title_justify="left", box=None)
+    for row in rows:
+        one = ds.sel(claim=row[0], counterfactual=main_counterfactual(row[0]))
         table.add_row(*row, one.rule.item() if tells(one) else "–")
     console.print(table)
     for line in answer(ds):
         console.print(line, markup=False)
-    console.print(f"[dim]{provenance(ds)}[/dim]")
+    console.print(f"[dim]{provenance(ds)} {convergence(ds)}[/dim]")

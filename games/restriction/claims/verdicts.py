@@ -14,6 +14,17 @@ HOLDS, FAILS, UNDECIDED, SILENT = 1, 0, -1, -2
 VERDICT = {"long_name": "verdict", "flag_values": np.array([1, 0, -1, -2], np.int8),
            "flag_meanings": "holds fails undecided nothing_to_compare"}  # fmt: skip
 SHAPES = ("flat", "rising", "falling", "single_peaked", "single_troughed", "other")
+UNSOLVED = -1  # in place of a shape
+CURVE = {"long_name": "shape of the effect along a common restriction", "flag_values": np.arange(-1, 6, dtype=np.int8),
+         "flag_meanings": " ".join(("unsolved", *SHAPES))}  # fmt: skip
+SELECTIONS = {  # of several certified Nash equilibria, the one with the highest score
+    "lowest Nash": lambda ds: -ds.restriction.mean("incumbent"),
+    "highest Nash": lambda ds: ds.restriction.mean("incumbent"),
+    "Nash best for incumbents": lambda ds: ds.incumbent_payoff.sum("incumbent"),
+    "Nash worst for incumbents": lambda ds: -ds.incumbent_payoff.sum("incumbent"),
+    "Nash best for the world": lambda ds: ds.welfare,
+    "Nash worst for the world": lambda ds: -ds.welfare,
+}
 NOISE = 1e-6  # of an effect, in its unit: the stages' tolerance with room
 MOVED = 0.02  # from where on a restriction counts as changed
 Z = 1.959963984540054
@@ -54,33 +65,58 @@ def _by_equilibrium(effect: "xarray.DataArray", certified: "xarray.DataArray") -
 
 
 def verdicts(columns: Mapping[str, "xarray.Dataset"], claims: Sequence[Claim] = CLAIMS) -> "xarray.Dataset":
-    """``verdict`` and ``effect`` (draw, claim, counterfactual), ``moved`` (draw, counterfactual), ``curve`` (draw, claim)."""
+    """``verdict`` and ``effect`` (draw, claim, counterfactual), ``moved`` (draw, counterfactual), ``curve`` (draw, claim).
+
+    Without the column "curve" nothing is said of it.
+    """
     import xarray
 
-    num = columns["open"].sizes["draw"]
-    verdict = np.full((num, len(claims), len(COUNTERFACTUALS)), SILENT, np.int8)
-    effect, moved = np.full(verdict.shape, np.nan), np.zeros((num, len(COUNTERFACTUALS)), bool)
-    shape = np.full((num, len(claims)), "", "<U16")
-    for c, name in enumerate(COUNTERFACTUALS):
-        before, after = pair(columns, name)
-        change = abs(after.restriction - before.restriction).max("incumbent")
-        change, certified = _by_equilibrium(change, before.certified & after.certified)
-        moved[:, c] = (certified & (change > MOVED)).any(1)
-        for k, claim in enumerate(claims):
-            found = _effect(claim, before, after) if name in claim.counterfactuals else None
-            if found is not None:
-                ok = before.certified & after.certified
-                verdict[:, k, c], effect[:, k, c] = _judged(found, claim.threshold, ok)
-    for k, claim in enumerate(claims):
-        found = _effect(claim, columns["open"], columns["curve"])
-        if found is not None:
-            shape[:, k] = shapes(found, columns["curve"].stage_converged)
+    tables = [_compared(columns, name, claims) for name in COUNTERFACTUALS]
+    verdict, effect, moved = (np.stack(part, -1) for part in zip(*tables, strict=True))
     dims = ("draw", "claim", "counterfactual")
     attrs = {"long_name": "effect, in the claim's direction and unit"}
     data = {"verdict": (dims, verdict, VERDICT), "effect": (dims, effect, attrs)}
     data["moved"] = (("draw", "counterfactual"), moved, {"long_name": "whether an equilibrium's restriction changed"})
-    data["curve"] = (("draw", "claim"), shape, {"long_name": "shape of the effect along a common restriction"})
+    shape = np.full(verdict.shape[:2], UNSOLVED, np.int8)
+    for k, claim in enumerate(claims if "curve" in columns else ()):
+        found = _effect(claim, columns["open"], columns["curve"])
+        if found is not None:
+            shape[:, k] = shapes(found, columns["curve"].stage_converged)
+    data["curve"] = (("draw", "claim"), shape, CURVE)
     return xarray.Dataset(data, {"claim": [c.name for c in claims], "counterfactual": list(COUNTERFACTUALS)})
+
+
+def _compared(
+    columns: Mapping[str, "xarray.Dataset"], counterfactual: str, claims: Sequence[Claim]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Verdicts and effects (draw, claim) under one counterfactual, and where the restriction changed (draw,)."""
+    before, after = pair(columns, counterfactual)
+    ok = before.certified & after.certified
+    change, certified = _by_equilibrium(abs(after.restriction - before.restriction).max("incumbent"), ok)
+    verdict = np.full((len(change), len(claims)), SILENT, np.int8)
+    effect = np.full(verdict.shape, np.nan)
+    for k, claim in enumerate(claims):
+        found = _effect(claim, before, after) if counterfactual in claim.counterfactuals else None
+        if found is not None:
+            verdict[:, k], effect[:, k] = _judged(found, claim.threshold, ok)
+    return verdict, effect, np.asarray((certified & (change > MOVED)).any(1))
+
+
+def by_selection(columns: Mapping[str, "xarray.Dataset"], claims: Sequence[Claim] = CLAIMS) -> np.ndarray:
+    """The verdicts (draw, selection, claim, counterfactual) at the Nash equilibrium that each of ``SELECTIONS`` picks."""
+    nash, num = columns["nash"], columns["open"].sizes["draw"]
+    found = np.full((num, len(SELECTIONS), len(claims), len(COUNTERFACTUALS)), SILENT, np.int8)
+    base = _compared(columns, "open_to_concerted", claims)[0]
+    picked: dict[bytes, dict[str, np.ndarray]] = {}
+    for s, score in enumerate(SELECTIONS.values()):
+        place = score(nash).where(nash.certified, -np.inf).argmax("start")
+        key = place.values.tobytes()  # most selections agree
+        if key not in picked:
+            own = dict(columns) | {"nash": nash.isel(start=place)}
+            picked[key] = {c: _compared(own, c, claims)[0] for c in COUNTERFACTUALS if "nash" in c}
+        for c, name in enumerate(COUNTERFACTUALS):
+            found[:, s, :, c] = picked[key].get(name, base)
+    return found
 
 
 def _effect(claim: Claim, before: "xarray.Dataset", after: "xarray.Dataset") -> "xarray.DataArray | None":
@@ -92,13 +128,21 @@ def _effect(claim: Claim, before: "xarray.Dataset", after: "xarray.Dataset") -> 
 
 
 def shapes(effect: "xarray.DataArray", solved: "xarray.DataArray") -> np.ndarray:
-    """The shape of every draw's effect along "common_restriction"; "" where a point of the curve is not solved."""
+    """The shape of every draw's effect along "common_restriction", a place in ``SHAPES``; -1 where a point is not solved.
+
+    Points at which no draw has an effect are left out.
+    """
     values, solves = (x.transpose("draw", "common_restriction").values for x in (effect, solved))
+    there = np.isfinite(values).any(0)
+    if not there.any():
+        return np.full(len(values), UNSOLVED, np.int8)
+    values, solves = values[:, there], solves[:, there]
     ok = np.asarray(solves.all(1) & np.isfinite(values).all(1))
     width = np.ptp(np.where(ok[:, None], values, 0.0), axis=1)
     step = np.diff(np.where(ok[:, None], values, 0.0), axis=1)
     sign = np.where(abs(step) > NOISE + 1e-4 * width[:, None], np.sign(step), 0)
-    return np.array([_shape(row[row != 0]) if fine else "" for row, fine in zip(sign, ok, strict=True)], "<U16")
+    names = [_shape(row[row != 0]) if fine else "" for row, fine in zip(sign, ok, strict=True)]
+    return np.array([SHAPES.index(name) if name else UNSOLVED for name in names], np.int8)
 
 
 def _shape(signs: np.ndarray) -> str:
@@ -151,12 +195,13 @@ def shares(judged: "xarray.Dataset") -> "xarray.Dataset":
     data["num_decided"] = (dims, decided, {"long_name": "draws decided"})
     data["share_moved"] = (
         "counterfactual",
-        moved[:, 0].mean(0),
+        moved[:, 0].mean(0) if len(moved) else np.full(len(COUNTERFACTUALS), np.nan),
         {"long_name": "share of draws that change restriction"},
     )
     curves = judged.curve.transpose("draw", "claim").values
-    seen = np.maximum((curves != "").sum(0), 1)
-    share = np.stack([np.where((curves != "").any(0), (curves == s).sum(0) / seen, np.nan) for s in SHAPES], 1)
+    solved = curves != UNSOLVED
+    seen = np.maximum(solved.sum(0), 1)
+    share = np.stack([np.where(solved.any(0), (curves == s).sum(0) / seen, np.nan) for s in range(len(SHAPES))], 1)
     data["share_shape"] = (
         ("claim", "shape"),
         share,
@@ -167,4 +212,6 @@ def shares(judged: "xarray.Dataset") -> "xarray.Dataset":
 
 def _median(effect: np.ndarray) -> np.ndarray:
     known = np.isfinite(effect).any(0)
+    if not known.any():
+        return np.full(known.shape, np.nan)
     return np.where(known, np.nanmedian(np.where(known, effect, 0.0), axis=0), np.nan)

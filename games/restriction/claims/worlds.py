@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 STARTS = (0.0, 0.5, 1.0)
+POINTS = ("open", *(f"Nash, from {start:g}" for start in STARTS), "concerted")
 CURVE = np.linspace(0, 1, 11)
 STEPS = 12  # of best replies, for the few that quadratic models do not settle; who needs more stays undecided
 SUBSIDIES = np.linspace(0, 0.9, 7)
@@ -27,18 +28,22 @@ FACTORS = np.geomspace(1 / 16, 16, 9)  # on every effort cost
 
 
 def stacked(worlds: Mapping[str, np.ndarray], **choices: Any) -> RestrictionGame:
-    """The games of many worlds, every array with the world in front; ``choices`` are common to all.
+    """The games of many worlds, every array with the world in front; ``choices`` are common to all."""
+    arrays = {name: jnp.asarray(values, float) for name, values in worlds.items()}
+    return jax.tree.map(np.asarray, eqx.filter_vmap(lambda one: RestrictionGame(**one, **choices))(arrays))
+
+
+def together(games: RestrictionGame) -> RestrictionGame:
+    """The same games.
 
     :raises ValueError: if such games cannot be solved together.
     """
-    arrays = {name: jnp.asarray(values, float) for name, values in worlds.items()}
-    games = eqx.filter_vmap(lambda one: RestrictionGame(**one, **choices))(arrays)
     if games.payoffs_in_batches() is None or games.parameters.channel_effect.shape[1] > 1:
         raise ValueError(
             f"mode = {games.mode!r}, timing = {games.timing!r}, {games.parameters.channel_effect.shape[1]} channels: claims "
             "are judged in mode 'fast', timing 'observed', with one channel"
         )
-    return jax.tree.map(np.asarray, games)
+    return games
 
 
 def stages(games: RestrictionGame) -> dict[str, "xarray.Dataset"]:
@@ -90,9 +95,12 @@ def _solve(games: RestrictionGame, start: np.ndarray, steps: int) -> Solution:
 
 def _columns(games: RestrictionGame, profiles: np.ndarray, dim: str, values: Any) -> "xarray.Dataset":
     """The measures at ``profiles`` (draw, dim, incumbent), with what claims need beyond them."""
-    table = _measured(games, profiles)
+    return described(games, measures(games, profiles), {"draw": np.arange(len(profiles)), dim: values})
+
+
+def described(games: RestrictionGame, table: Mapping[str, np.ndarray], over: Mapping[str, Any]) -> "xarray.Dataset":
+    """A table of measures, each over the dimensions ``over`` first, with what claims need beyond them."""
     p, one = games.parameters, jax.tree.map(lambda x: x[0], games)
-    over = {"draw": np.arange(len(profiles)), dim: values}
     ds = label(one, table, over).assign_coords(challenger_bloc=("challenger", list(p.challenger_bloc)))
     spent = p.enforcement_cost[:, None, None] * table["restriction"] ** 2 / 2
     ds["gross_profit"] = ((*over, "incumbent"), table["incumbent_payoff"] + spent)
@@ -117,47 +125,76 @@ def force_multiplier(ds: "xarray.Dataset", pool: Any) -> Any:
     )
 
 
-def _measured(games: RestrictionGame, profiles: np.ndarray) -> dict[str, np.ndarray]:
+def measures(games: RestrictionGame, profiles: np.ndarray) -> dict[str, np.ndarray]:
+    """The measures (draw, point, ...) at ``profiles`` (draw, point, incumbent)."""
     num, points, players = profiles.shape
-    found = Worlds(games).measures(np.repeat(np.arange(num), points), profiles.reshape(-1, players, 1))
-    return {name: values.reshape(num, points, *values.shape[1:]) for name, values in found.items()}
+    keys = np.concatenate([np.repeat(np.arange(num), points)[:, None], profiles.reshape(-1, players)], axis=1)
+    once, place = np.unique(keys, axis=0, return_inverse=True)  # who does not restrict in equilibrium stays at r = 0
+    found = Worlds(games).measures(once[:, 0].astype(int), once[:, 1:, None])
+    return {name: values[place.ravel()].reshape(num, points, *values.shape[1:]) for name, values in found.items()}
+
+
+def points(columns: Mapping[str, "xarray.Dataset"]) -> tuple[np.ndarray, np.ndarray]:
+    """The restrictions (draw, point, incumbent) of ``POINTS``, and whether they are certified (draw, point)."""
+
+    def table(name: str) -> np.ndarray:
+        parts = [columns[column][name] for column in ("open", "nash", "concerted")]
+        values = [x.transpose("draw", *(dim for dim in ("start", "incumbent") if dim in x.dims)).values for x in parts]
+        return np.concatenate([values[0][:, None], values[1], values[2][:, None]], axis=1)
+
+    return table("restriction"), table("certified")
+
+
+def by_column(whole: "xarray.Dataset") -> dict[str, "xarray.Dataset"]:
+    """A Dataset over "draw" and "point", those of ``POINTS``, as the columns that claims compare."""
+    nash = whole.isel(point=slice(1, -1)).rename(point="start")
+    parts = {"open": whole.isel(point=0), "nash": nash, "concerted": whole.isel(point=-1)}
+    return {name: part.drop_vars(["point", "start"], errors="ignore") for name, part in parts.items()}
 
 
 def probed(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> dict[str, "xarray.Dataset"]:
-    """The columns with ``pooling_gain``, ``best_subsidy`` and ``break_even_cost``: the same restrictions, other parameters."""
-    names = ("open", "nash", "concerted")
-    rows = [_profiles(columns[name]) for name in names]
-    profiles = np.concatenate(rows, axis=1)
-    p = games.parameters
+    """The columns with ``pooling_gain``, ``best_subsidy`` and ``break_even_cost``: the same restrictions, other parameters.
+
+    Along the curve they are there at every second point.
+    """
+    import xarray
+
+    p, own = games.parameters, points(columns)[0]
+    along = np.broadcast_to(CURVE[None, ::2, None], (len(own), len(CURVE[::2]), own.shape[2]))
+    profiles = np.concatenate([own, along], axis=1)
     tw = np.array([bloc == "TW" for bloc in p.challenger_bloc])
 
     def with_value(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
-        return _measured(eqx.tree_at(lambda g: getattr(g.parameters, name), games, value), profiles)
+        return measures(eqx.tree_at(lambda g: getattr(g.parameters, name), games, value), profiles)
 
     payoffs = [with_value("pool", np.full_like(p.pool, share))["challenger_payoff"] for share in (0.0, 1.0)]
     gain = (payoffs[1] - payoffs[0])[..., tw].sum(-1)
     home = p.blocs.index("TW")
     welfare = [with_value("subsidy", np.where(tw, g, p.subsidy))["bloc_welfare"][..., home] for g in SUBSIDIES]
     chances = np.stack([with_value("effort_cost", p.effort_cost * f)["mix"][..., 1] for f in FACTORS], -1)
+    dims = ("draw", "point")
+    found = {
+        "pooling_gain": (dims, gain),
+        "best_subsidy": (dims, peak(SUBSIDIES, np.stack(welfare, -1))),
+        "break_even_cost": ((*dims, "bloc"), break_even(games, chances)),
+    }
+    whole, first = xarray.Dataset(found), own.shape[1]
+    curve = whole.isel(point=slice(first, None)).rename(point="common_restriction")
+    curve = curve.assign_coords(common_restriction=CURVE[::2]).reindex(common_restriction=CURVE)
+    parts = by_column(whole.isel(point=slice(0, first))) | {"curve": curve}
+    return dict(columns) | {name: columns[name].assign(part) for name, part in parts.items()}
+
+
+def break_even(games: RestrictionGame, chances: np.ndarray) -> np.ndarray:
+    """The log of the factor on effort costs at which mean P_S = ½ in each bloc (draw, point, bloc); nan where there is none.
+
+    :param chances: P_S (draw, point, challenger, factor), along ``FACTORS``.
+    """
+    p = games.parameters
     members = [np.array([bloc == b for b in p.challenger_bloc]) for bloc in p.blocs]
-    means = [
-        chances[..., m, :].mean(-2) if m.any() else np.full(chances.shape[:2] + FACTORS.shape, np.nan) for m in members
-    ]
-    even = np.stack([crossing(np.log(FACTORS), mean, 0.5) for mean in means], -1)
-    found = {"pooling_gain": gain, "best_subsidy": peak(SUBSIDIES, np.stack(welfare, -1)), "break_even_cost": even}
-    out, first = dict(columns), 0
-    for name, row in zip(names, rows, strict=True):
-        at, dims = slice(first, first + row.shape[1]), columns[name].welfare.dims
-        for variable, values in found.items():
-            own = values[:, at] if "start" in dims else values[:, first]
-            out[name] = out[name].assign({variable: ((*dims, *(("bloc",) if values.ndim > 2 else ())), own)})
-        first += row.shape[1]
-    return out
-
-
-def _profiles(ds: "xarray.Dataset") -> np.ndarray:
-    values = ds.restriction.values
-    return values if values.ndim == 3 else values[:, None]
+    nobody = np.full(chances.shape[:2] + FACTORS.shape, np.nan)
+    means = [chances[..., m, :].mean(-2) if m.any() else nobody for m in members]
+    return np.stack([crossing(np.log(FACTORS), mean, 0.5) for mean in means], -1)
 
 
 def peak(x: np.ndarray, y: np.ndarray) -> np.ndarray:

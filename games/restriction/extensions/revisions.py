@@ -77,6 +77,12 @@ def path(
     )
 
 
+def later_game(game: RestrictionGame, restriction: Array, years: Array) -> RestrictionGame:
+    """The game from the lags that ``years`` of its play at r (incumbent, channel) lead to."""
+    own, open_ = _moved(game.parameters, restriction, measures(game, tuple(restriction)), years[None])
+    return eqx.tree_at(lambda g: (g.parameters.starting_lag, g.parameters.open_starting_lag), game, (own[0], open_[0]))
+
+
 _measures = jit_once(measures)
 
 

@@ -16,9 +16,10 @@ At λ = 0 these are (a - c)/4 and (a - c)/5; from λ = 1/3 on no subsidy pays.
 """
 
 import abc
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -27,6 +28,7 @@ from jax.core import Tracer
 from games.oligopoly import checked, duopoly, market
 from games.restriction.frontier import Play, fast_play
 from games.restriction.incumbents import RestrictionGame
+from games.restriction.many import Worlds
 from games.restriction.outcomes import checked_restriction, welfare_accounts
 from games.restriction.parameters import Parameters
 from solver.game import LeaderFollower, Profile
@@ -73,6 +75,10 @@ class SubsidyGame(LeaderFollower):
 
     def leader_payoffs(self, profile: Profile, followers: Any) -> Array:
         return self.market.welfare(jnp.concatenate(profile), followers)
+
+    def payoffs_in_batches(self):
+        """What solves the stages of many games together (see :mod:`solver.sweep.batches`), or None."""
+        return SubsidisedWorlds if isinstance(self.market, ChallengersMarket) else None
 
 
 class LinearExports(SubsidisedMarket):
@@ -141,6 +147,26 @@ class ChallengersMarket(SubsidisedMarket):
     def _subsidised(self, subsidies: Array) -> Parameters:
         where = np.array([self.planners.index(bloc) for bloc in self.parameters.challenger_bloc])
         return eqx.tree_at(lambda p: p.subsidy, self.parameters, subsidies[where])
+
+
+class SubsidisedWorlds:
+    """The planners' welfare in a stack of subsidy games (every array leads with the game) at many profiles."""
+
+    def __init__(self, games: SubsidyGame):
+        self.market: ChallengersMarket = games.market  # type: ignore[assignment]
+
+    def __call__(self, which: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+        """Welfare (profile, planner) of the games ``which`` (profile,) at subsidies (profile, planner, 1)."""
+        own = jax.tree.map(lambda x: np.asarray(x)[which], self.market)
+        p = jax.vmap(lambda market, subsidies: market._subsidised(subsidies))(own, profiles[:, :, 0])
+        stack = _Stack(jax.tree.map(np.asarray, p))
+        found = Worlds(stack).measures(np.arange(len(which)), own.restriction)
+        home = [p.blocs.index(bloc) for bloc in self.market.planners]
+        return np.where(found["stage_converged"][:, None], found["bloc_welfare"][:, home], np.nan)
+
+
+class _Stack(NamedTuple):
+    parameters: Parameters
 
 
 def subsidy_game(game: RestrictionGame, restriction: Any) -> SubsidyGame:
