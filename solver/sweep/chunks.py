@@ -15,7 +15,7 @@ from solver.sweep.grid import Layout, layout
 from solver.sweep.labels import Schema, dataset, selected
 from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
-from solver.sweep.schedule import solve_points, widest
+from solver.sweep.schedule import room_for, solve_points
 from solver.sweep.store import Store, existing_block
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Plan:
     identity: Mapping[str, str]
     attrs: Mapping[str, Any]
     lanes: int  # at a time, at most
-    fewest: int  # at a time on a device, the rest of which is padding
+    room: int  # lanes that a call holds, at least, the rest of which is padding
     resume: bool
     client: Any
     chunk: int | None
@@ -51,8 +51,9 @@ class Plan:
         return layout(shape, self.chunk or limit)
 
     def width(self, cut: Layout) -> int:
-        """Lanes solved at a time."""
-        return min(self.lanes, max(self.fewest, widest(cut.size * self.problem.num_starts)))
+        """Lanes that a call holds."""
+        most = room_for(self.lanes if self.problem.in_batches else TILES * self.lanes)
+        return min(most, max(self.room, room_for(cut.size * self.problem.num_starts)))
 
     def target(self, cut: Layout, dims: tuple[str, ...], about: Schema, path: Path | None) -> "Memory | Store":
         """What holds the results, ready to be written."""
@@ -63,7 +64,7 @@ class Plan:
     def solve(self, axes: Mapping[str, np.ndarray], target: "Memory | Store", bar: Bar) -> "xarray.Dataset":
         """Solve the chunks that ``target`` does not hold yet."""
         cut, store = target.layout, target if isinstance(target, Store) else None
-        work = Work(self.problem, axes, cut, target.schema, self.width(cut), self.fewest, store)
+        work = Work(self.problem, axes, cut, target.schema, self.width(cut), store)
         reports = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
         bar.expect(cut.num_points, reports.values())
         for k, report, tables in _solved(work, [k for k in range(cut.num_chunks) if k not in reports], self.client):
@@ -86,13 +87,12 @@ class Work:
     axes: Mapping[str, np.ndarray]
     layout: Layout
     schema: Schema
-    width: int
-    fewest: int
+    room: int
     store: Store | None
 
     def solve(self, chunk: int) -> tuple[int, dict[str, Any], dict[str, np.ndarray] | None]:
         began = time.perf_counter()
-        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.width, self.fewest)
+        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.room)
         tables = selected(found, self.schema)
         report = summary(tables["status"]) | {"seconds": round(time.perf_counter() - began, 4)}
         if self.store is None:

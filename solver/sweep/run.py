@@ -22,7 +22,7 @@ from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
 from solver.sweep.provenance import attributes, identity
 from solver.sweep.refine import coarse_steps, num_coarse
-from solver.sweep.schedule import FEWEST, widest
+from solver.sweep.schedule import room_for
 from solver.sweep.store import finished
 
 if TYPE_CHECKING:
@@ -99,10 +99,10 @@ def sweep(
     same = identity(problem, axes, selection, refine, steps)
     if path is not None and (whole := finished(path, same, resume)) is not None:
         return whole
-    lanes, fewest = affordable(problem, first) * jax.local_device_count(), FEWEST
+    lanes, room = affordable(problem, first) * jax.local_device_count(), 0
     if steps is not None:  # many short lists of points: always the same number of lanes, so that one is compiled
-        lanes = fewest = min(lanes, widest(num_coarse(shape, steps) * problem.num_starts // QUARTER))
-    plan = Plan(problem, same, attributes(problem, axes, same), lanes, fewest, resume, client, chunk, began)
+        room = room_for(num_coarse(shape, steps) * problem.num_starts)
+    plan = Plan(problem, same, attributes(problem, axes, same), lanes, room, resume, client, chunk, began)
     cut = plan.cut(shape, path)
     about = schema(shapes_of(problem, plan.width(cut)), grid, axes, None if starts is None else problem.num_starts)
     with Bar(progress) as bar:
