@@ -75,7 +75,7 @@ def shapes_of(problem: Problem, room: int) -> Row:
     if problem.in_batches:
         return eqx.filter_eval_shape(over_lanes, "blank", problem, mesh, lanes)
     counts = jax.ShapeDtypeStruct((devices,), jnp.result_type(int))
-    return eqx.filter_eval_shape(solved, problem, mesh, lanes, counts)
+    return eqx.filter_eval_shape(solved, problem, mesh, lanes, counts, problem.moves)
 
 
 def schema(row: Row, grid: Mapping[str, Any], axes: Mapping[str, np.ndarray], num_starts: int | None) -> Schema:

@@ -40,6 +40,10 @@ class Problem(eqx.Module):
     def num_starts(self) -> int:
         return 1 if self.starts is None else len(self.starts[0])
 
+    @property
+    def moves(self) -> bool:
+        return int(self.max_steps) > 0
+
     def game(self, values) -> AbstractGame:
         return self.make_game(**dict(zip(self.names, values, strict=True)))
 

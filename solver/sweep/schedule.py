@@ -64,7 +64,7 @@ def _to_the_end(problem: Problem, lanes: Any, room: int) -> Row:
     num, devices = len(lanes[1]), jax.local_device_count()
     at = np.arange(room).reshape(-1, devices).T  # (device, lane)
     full = _cut(lanes, np.where(at < num, at, 0).ravel())
-    rows = jax.device_get(solved(problem, mesh_of_devices(), full, (at < num).sum(axis=1)))
+    rows = jax.device_get(solved(problem, mesh_of_devices(), full, (at < num).sum(axis=1), problem.moves))
     back = np.argsort(at.ravel(), kind="stable")[:num]
     return _cut(rows, back)
 
@@ -74,12 +74,12 @@ def _cut(tree: Any, at: Any) -> Any:
 
 
 @eqx.filter_jit
-def solved(problem: Problem, mesh: Mesh | None, lanes: Any, counts: Array) -> Row:
-    """The rows of lanes of which the first ``counts`` (device,) on every device are real."""
+def solved(problem: Problem, mesh: Mesh | None, lanes: Any, counts: Array, moves: bool) -> Row:
+    """The rows of lanes of which the first ``counts`` (device,) on every device are real; without steps unless it ``moves``."""
 
     def local(own, lanes, counts):
         begun = _in_tiles(own.begin, lanes, counts[0])
-        ended = _compacted(own, lanes, begun, counts[0])
+        ended = _compacted(own, lanes, begun, counts[0]) if moves else begun
         return _in_tiles(own.end, (*lanes, ended), counts[0])
 
     return on_devices(local, problem, mesh, lanes, counts)
@@ -110,8 +110,8 @@ def _compacted(problem: Problem, lanes: Any, states: Any, count: Array) -> Any:
     """
     lane_bytes = sum(x.nbytes for x in jax.tree.leaves(states)) // len(lanes[1])
     wide = _abreast(len(lanes[1]), lane_bytes)
-    few = max(FEWEST, wide // 16) if wide > TINY else 0
-    block = jax.vmap(problem.block, in_axes=(0, 0, 0, 0, None), axis_name=ABREAST)
+    few = FEWEST if wide > 4 * FEWEST else 0
+    block: Any = jax.vmap(problem.block, in_axes=(0, 0, 0, 0, None), axis_name=ABREAST)
 
     def advance(states, at, left):
         """Blocks of steps of the lanes ``at`` until no more than ``left`` run, and which have ended."""
