@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from solver.solution import Status
@@ -16,7 +17,7 @@ from solver.sweep.grid import Layout, layout
 from solver.sweep.labels import Schema, dataset, selected
 from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
-from solver.sweep.schedule import room_for, solve_points
+from solver.sweep.schedule import Size, room_for, solve_points
 from solver.sweep.store import Store, existing_block
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Plan:
     problem: Problem
     identity: Mapping[str, str]
     attrs: Mapping[str, Any]
-    lanes: int  # at a time, at most
+    lanes: int  # abreast on a device, at most
     room: int  # lanes that a call holds, at least, the rest of which is padding
     resume: bool
     client: Any
@@ -48,13 +49,17 @@ class Plan:
             return Layout(shape, block)
         threads = 0 if self.client is None else sum(self.client.nthreads().values())
         tiles = BATCHES if self.problem.in_batches else TILES
-        limit = min(tiles * self.lanes, -(-math.prod(shape) // max(1, SHARE * threads)))
+        limit = min(tiles * self._together, -(-math.prod(shape) // max(1, SHARE * threads)))
         return layout(shape, self.chunk or limit)
 
-    def width(self, cut: Layout) -> int:
-        """Lanes that a call holds."""
-        most = room_for(self.lanes if self.problem.in_batches else TILES * self.lanes)
-        return min(most, max(self.room, room_for(cut.size * self.problem.num_starts)))
+    def size(self, cut: Layout) -> Size:
+        """What its calls are compiled for."""
+        most = room_for(self._together * (1 if self.problem.in_batches else TILES))
+        return Size(min(most, max(self.room, room_for(cut.size * self.problem.num_starts))), self.lanes)
+
+    @property
+    def _together(self) -> int:
+        return self.lanes * jax.local_device_count()
 
     def target(self, cut: Layout, dims: tuple[str, ...], about: Schema, path: Path | None) -> "Memory | Store":
         """What is to hold the results."""
@@ -63,7 +68,7 @@ class Plan:
     def solve(self, axes: Mapping[str, np.ndarray], target: "Memory | Store", bar: Bar) -> "xarray.Dataset":
         """Solve the chunks that ``target`` does not hold yet."""
         cut = target.layout
-        work = Work(self.problem, axes, cut, target.schema, self.width(cut))
+        work = Work(self.problem, axes, cut, target.schema, self.size(cut))
         known = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
         bar.expect(cut.num_points, known.values())
         seconds, todo = sum(r["seconds"] for r in known.values()), [k for k in range(cut.num_chunks) if k not in known]
@@ -91,12 +96,12 @@ class Work:
     axes: Mapping[str, np.ndarray]
     layout: Layout
     schema: Schema
-    room: int
+    size: Size
 
     def solve(self, chunk: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Its tables and a report."""
         began = time.perf_counter()
-        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.room)
+        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.size)
         tables = selected(found, self.schema)
         return tables, summary(tables["status"]) | {"seconds": round(time.perf_counter() - began, 4)}
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -87,12 +86,12 @@ def sweep(
     same = identity(problem, axes, selection, refine, steps)
     if path is not None and (whole := finished(path, same, resume)) is not None:
         return whole
-    lanes = affordable(problem, _first(axes)) * jax.local_device_count()
+    lanes = affordable(problem, _first(axes))
     # of an adaptive sweep's many short lists of points all are as long as its first, so that one size is compiled
     room = 0 if steps is None else room_for(num_coarse(shape, steps) * problem.num_starts)
     plan = Plan(problem, same, attributes(problem, axes, same), lanes, room, resume, client, chunk, began)
     cut = plan.cut(shape, path)
-    about = schema(shapes_of(problem, plan.width(cut)), grid, axes, None if starts is None else problem.num_starts)
+    about = schema(shapes_of(problem, plan.size(cut)), grid, axes, None if starts is None else problem.num_starts)
     with Bar(progress) as bar:
         if steps is None or refine is None:
             return plan.solve(axes, plan.target(cut, tuple(axes), about, path), bar)

@@ -4,6 +4,7 @@ A few lanes run abreast; the rest wait their turn. The host calls once for a chu
 programs that factor matrices side by side on a CPU can wait for each other for ever (jax 0.10).
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -23,14 +24,22 @@ TINY, TINY_BYTES = 32, 4096  # so many lanes whose states take less: XLA makes o
 FEWEST = 16  # lanes: fewer would save less than their compilation costs
 
 
-def solve_points(problem: Problem, points: tuple[np.ndarray, ...], room: int) -> dict[str, np.ndarray]:
-    """The tables at some points, each array (starts, points, ...), of at most ``room`` lanes in one call."""
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What a call is compiled for: the lanes that it holds, and how many of a device's may run abreast by its memory."""
+
+    room: int
+    most: int
+
+
+def solve_points(problem: Problem, points: tuple[np.ndarray, ...], size: Size) -> dict[str, np.ndarray]:
+    """The tables at some points, each array (starts, points, ...), of at most ``size.room`` lanes in one call."""
     num, starts = len(points[0]), problem.num_starts
     lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
-    parts = [slice(k, k + room) for k in range(0, num * starts, room)]
+    parts = [slice(k, k + size.room) for k in range(0, num * starts, size.room)]
 
     def called(call: Callable, lanes: Any) -> Any:
-        return jax.tree.map(lambda *xs: np.concatenate(xs), *(call(problem, _cut(lanes, p), room) for p in parts))
+        return jax.tree.map(lambda *xs: np.concatenate(xs), *(call(problem, _cut(lanes, p), size) for p in parts))
 
     if problem.in_batches:
         games, tables = called(_on_all("opening"), lanes)
@@ -50,23 +59,23 @@ def room_for(lanes: int) -> int:
 def _on_all(method: str) -> Callable:
     """A method of the problem on all of some lanes, filled up with the first of them."""
 
-    def call(problem: Problem, lanes: Any, room: int) -> Any:
+    def call(problem: Problem, lanes: Any, size: Size) -> Any:
         num = len(lanes[1])
-        at = np.arange(min(room, room_for(num)))
+        at = np.arange(min(size.room, room_for(num)))
         full = _cut(lanes, np.where(at < num, at, 0))
         return _cut(jax.device_get(over_lanes(method, problem, mesh_of_devices(), full)), slice(num))
 
     return call
 
 
-def _to_the_end(problem: Problem, lanes: Any, room: int) -> Row:
+def _to_the_end(problem: Problem, lanes: Any, size: Size) -> Row:
     """The rows of some lanes, dealt out to the devices in turn, as neighbours are much alike."""
     num, devices = len(lanes[1]), jax.local_device_count()
-    at = np.arange(room).reshape(-1, devices).T  # (device, lane)
+    at = np.arange(size.room).reshape(-1, devices).T  # (device, lane)
     full = _cut(lanes, np.where(at < num, at, 0).ravel())
-    rows = jax.device_get(solved(problem, mesh_of_devices(), full, (at < num).sum(axis=1), problem.moves))
+    rows = solved(problem, mesh_of_devices(), full, (at < num).sum(axis=1), size.most, problem.moves)
     back = np.argsort(at.ravel(), kind="stable")[:num]
-    return _cut(rows, back)
+    return _cut(jax.device_get(rows), back)
 
 
 def _cut(tree: Any, at: Any) -> Any:
@@ -74,21 +83,21 @@ def _cut(tree: Any, at: Any) -> Any:
 
 
 @eqx.filter_jit
-def solved(problem: Problem, mesh: Mesh | None, lanes: Any, counts: Array, moves: bool) -> Row:
+def solved(problem: Problem, mesh: Mesh | None, lanes: Any, counts: Array, most: int, moves: bool) -> Row:
     """The rows of lanes of which the first ``counts`` (device,) on every device are real; without steps unless it ``moves``."""
 
     def local(own, lanes, counts):
-        begun = _in_tiles(own.begin, lanes, counts[0])
-        ended = _compacted(own, lanes, begun, counts[0]) if moves else begun
-        return _in_tiles(own.end, (*lanes, ended), counts[0])
+        begun = _in_tiles(own.begin, lanes, counts[0], most)
+        ended = _compacted(own, lanes, begun, counts[0], most) if moves else begun
+        return _in_tiles(own.end, (*lanes, ended), counts[0], most)
 
     return on_devices(local, problem, mesh, lanes, counts)
 
 
-def _in_tiles(function: Callable, lanes: Any, count: Array) -> Any:
+def _in_tiles(function: Callable, lanes: Any, count: Array, most: int) -> Any:
     """``function`` on the first ``count`` lanes, some at a time; nothing of the others."""
     size = len(lanes[1])
-    tile = _abreast(size)
+    tile = _abreast(size, most)
     mapped = jax.jit(jax.vmap(function))  # so that it is traced once
 
     def part(k):
@@ -103,13 +112,13 @@ def _in_tiles(function: Callable, lanes: Any, count: Array) -> Any:
     return jax.lax.fori_loop(0, -(-count // tile), body, blank)
 
 
-def _compacted(problem: Problem, lanes: Any, states: Any, count: Array) -> Any:
+def _compacted(problem: Problem, lanes: Any, states: Any, count: Array, most: int) -> Any:
     """The states at the end. Some lanes run abreast, those that wait take the places of those that have ended.
 
     When none waits and few are left, these move together to the end.
     """
     lane_bytes = sum(x.nbytes for x in jax.tree.leaves(states)) // len(lanes[1])
-    wide = _abreast(len(lanes[1]), lane_bytes)
+    wide = _abreast(len(lanes[1]), most, lane_bytes)
     few = FEWEST if wide > 4 * FEWEST else 0
     block: Any = jax.vmap(problem.block, in_axes=(0, 0, 0, 0, None), axis_name=ABREAST)
 
@@ -133,8 +142,8 @@ def _compacted(problem: Problem, lanes: Any, states: Any, count: Array) -> Any:
     return advance(states, jnp.sort(at)[:few], jnp.asarray(0))[0] if few else states
 
 
-def _abreast(lanes: int, lane_bytes: int = TINY_BYTES) -> int:
-    """How many of some lanes run abreast: on an accelerator all, so that it is busy."""
-    if jax.default_backend() != "cpu":
-        return lanes
-    return min(lanes, TINY if TINY * lane_bytes < TINY_BYTES else CACHED)
+def _abreast(lanes: int, most: int, lane_bytes: int = TINY_BYTES) -> int:
+    """How many of some lanes run abreast, at most ``most``: on an accelerator so many, that it is busy."""
+    if jax.default_backend() == "cpu":
+        most = min(most, TINY if TINY * lane_bytes < TINY_BYTES else CACHED)
+    return min(lanes, most)
