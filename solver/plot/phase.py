@@ -1,5 +1,6 @@
 """Phase diagrams: which regime holds where in a plane of two parameters."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 UNCERTIFIED: dict[str, Any] = {"facecolor": "#d0d0d0", "edgecolor": "#808080", "hatch": "....."}
 SEVERAL: dict[str, Any] = {"facecolor": "none", "edgecolor": "#202020", "hatch": "/////"}
-LEVELS = 6
+LEVELS = 6  # of a contoured outcome, about
+FLAT = 0.02  # of the outcome's range: a part between jumps that varies less has no lines
+JUMP = 0.3  # of the outcome's range between neighbours, if also ten times what is usual there: no line runs through it
 
 
 def phase_diagram(
@@ -63,15 +66,20 @@ def phase_diagram(
     if contour is not None:
         layers["contour"] = certified(ds, variable(ds, contour, "contour", dims)).astype(float)
     layers = {name: xarray.broadcast(part, ds[x], ds[y])[0].load() for name, part in layers.items()}
-    levels = _levels(layers["contour"].values) if contour is not None else []
     across, up = axis(ds[x]), axis(ds[y])
     colours = shades(len(found.labels))
     values = [None] if facet is None else range(ds.sizes[facet])
+    tables = [
+        {
+            n: (part.isel({facet: k}) if facet in part.dims else part).transpose(y, x).values
+            for n, part in layers.items()
+        }
+        for k in values
+    ]
+    levels = [] if contour is None else sorted({level for table in tables for level in _levels(table["contour"])})
     with panels(len(values), columns) as (figure, axes, room):
-        for ax, k in zip(axes, values, strict=True):
-            here = {n: part.isel({facet: k}) if facet in part.dims else part for n, part in layers.items()}
-            tables = {n: part.transpose(y, x).values for n, part in here.items()}
-            _panel(ax, across, up, tables, colours, levels)
+        for ax, k, table in zip(axes, values, tables, strict=True):
+            _panel(ax, across, up, table, colours, levels)
             ax.set(xlabel=label(ds[x], room[0]), ylabel=label(ds[y], room[1]))
             if facet is not None:
                 ax.set_title(tag(ds[facet][k]))
@@ -89,9 +97,10 @@ def _panel(ax: "Axes", x: Axis, y: Axis, tables: Mapping[str, np.ndarray], colou
         _area(ax, x, y, tables["doubtful"] | (tables["codes"] < 0), UNCERTIFIED)
     if "several" in tables:
         _area(ax, x, y, tables["several"], SEVERAL)
-    if levels:
-        with np.errstate(invalid="ignore"):
-            lines = ax.contour(x.positions, y.positions, tables["contour"], levels, colors="k", linewidths=0.8)
+    for part in _smooth(tables["contour"]) if levels else []:
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "No contour levels were found")
+            lines = ax.contour(x.positions, y.positions, part, levels, colors="k", linewidths=0.8)
         lines.set_linestyle("-")
         _number(ax, lines)
 
@@ -128,14 +137,38 @@ def _number(ax: "Axes", lines: Any) -> None:
 
 
 def _levels(values: np.ndarray) -> list[float]:
-    """Round numbers inside the range of the values; none where they are constant, or all missing."""
+    """Round numbers inside the range of the values, of each part where they jump; none where they are constant."""
     from matplotlib.ticker import MaxNLocator
 
-    finite = values[np.isfinite(values)]
-    if not finite.size or np.ptp(finite) <= 1e-9 * np.abs(finite).max():
+    levels, parts = [], _smooth(values)
+    for part in parts:
+        finite = part[np.isfinite(part)]
+        if np.ptp(finite) > max(1e-9 * np.abs(finite).max(), FLAT * np.ptp(values[np.isfinite(values)])):
+            ticks = MaxNLocator(max(2, LEVELS // len(parts))).tick_values(finite.min(), finite.max())
+            levels += [float(t) for t in ticks if finite.min() < t < finite.max()]
+    return levels
+
+
+def _smooth(values: np.ndarray) -> list[np.ndarray]:
+    """Tables of the parts between which the values (y, x) jump, elsewhere nan: what lies between is no outcome."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    finite, place = np.isfinite(values), np.arange(values.size).reshape(values.shape)
+    values = np.where(finite, values, 0.0)
+    if not finite.any():
         return []
-    ticks = MaxNLocator(LEVELS).tick_values(finite.min(), finite.max())
-    return [float(t) for t in ticks if finite.min() < t < finite.max()]
+    pairs = []
+    for one, other in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        step, known = np.abs(values[one] - values[other]), finite[one] & finite[other]
+        usual = np.median(step[known]) if known.any() else 0.0
+        near = known & ~(step > max(JUMP * np.ptp(values[finite]), 10 * usual))
+        pairs.append(np.stack([place[one][near], place[other][near]]))
+    rows, columns = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(values.size, values.size))
+    part = connected_components(graph, directed=False)[1].reshape(values.shape)
+    sizes = np.bincount(part[finite])
+    return [np.where(finite & (part == k), values, np.nan) for k in np.flatnonzero(sizes > 1)]
 
 
 def _handles(labels: list[str], colours: list[Any], layers: Mapping[str, Any], levels: list[float]) -> list[Any]:

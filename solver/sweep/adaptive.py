@@ -62,6 +62,7 @@ def adaptive(
 
     labels, solved = refined(shape, steps, measure)
     target = plan.target(cut, tuple(axes), _with_regime(about, rounds[0].labels), path)
+    target.open(plan.resume, plan.attrs)
     _write(target, rounds, about, solved, filled(labels, solved))
     seconds = sum(r.ds.attrs["solve_seconds"] for r in rounds)
     ds = plan.finish(target, seconds, points_solved=int(solved.sum()))

@@ -5,9 +5,11 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from solver.solution import Status
@@ -15,7 +17,7 @@ from solver.sweep.grid import Layout, layout
 from solver.sweep.labels import Schema, dataset, selected
 from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
-from solver.sweep.schedule import solve_points, widest
+from solver.sweep.schedule import Size, room_for, solve_points
 from solver.sweep.store import Store, existing_block
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ class Plan:
     problem: Problem
     identity: Mapping[str, str]
     attrs: Mapping[str, Any]
-    lanes: int  # at a time, at most
-    fewest: int  # at a time on a device, the rest of which is padding
+    lanes: int  # abreast on a device, at most
+    room: int  # lanes that a call holds, at least, the rest of which is padding
     resume: bool
     client: Any
     chunk: int | None
@@ -47,31 +49,39 @@ class Plan:
             return Layout(shape, block)
         threads = 0 if self.client is None else sum(self.client.nthreads().values())
         tiles = BATCHES if self.problem.in_batches else TILES
-        limit = min(tiles * self.lanes, -(-math.prod(shape) // max(1, SHARE * threads)))
+        limit = min(tiles * self._together, -(-math.prod(shape) // max(1, SHARE * threads)))
         return layout(shape, self.chunk or limit)
 
-    def width(self, cut: Layout) -> int:
-        """Lanes solved at a time."""
-        return min(self.lanes, max(self.fewest, widest(cut.size * self.problem.num_starts)))
+    def size(self, cut: Layout) -> Size:
+        """What its calls are compiled for."""
+        most = room_for(self._together * (1 if self.problem.in_batches else TILES))
+        return Size(min(most, max(self.room, room_for(cut.size * self.problem.num_starts))), self.lanes)
+
+    @property
+    def _together(self) -> int:
+        return self.lanes * jax.local_device_count()
 
     def target(self, cut: Layout, dims: tuple[str, ...], about: Schema, path: Path | None) -> "Memory | Store":
-        """What holds the results, ready to be written."""
-        target = Memory(cut, about, dims) if path is None else Store(path, cut, about, dims, self.identity)
-        target.open(self.resume, self.attrs)
-        return target
+        """What is to hold the results."""
+        return Memory(cut, about, dims) if path is None else Store(path, cut, about, dims, self.identity)
 
     def solve(self, axes: Mapping[str, np.ndarray], target: "Memory | Store", bar: Bar) -> "xarray.Dataset":
         """Solve the chunks that ``target`` does not hold yet."""
-        cut, store = target.layout, target if isinstance(target, Store) else None
-        work = Work(self.problem, axes, cut, target.schema, self.width(cut), self.fewest, store)
-        reports = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
-        bar.expect(cut.num_points, reports.values())
-        for k, report, tables in _solved(work, [k for k in range(cut.num_chunks) if k not in reports], self.client):
-            if tables is not None:
-                target.write(k, tables, report)
-            reports[k] = report
-            bar.advance(report)
-        return self.finish(target, sum(r["seconds"] for r in reports.values()))
+        cut = target.layout
+        work = Work(self.problem, axes, cut, target.schema, self.size(cut))
+        known = {k: r for k in range(cut.num_chunks) if (r := target.done(k)) is not None}
+        bar.expect(cut.num_points, known.values())
+        seconds, todo = sum(r["seconds"] for r in known.values()), [k for k in range(cut.num_chunks) if k not in known]
+        with ThreadPoolExecutor(1) as writer:
+            opened = writer.submit(target.open, self.resume, self.attrs)
+            if self.client is None:
+                reports = _written(work, todo, target, writer, opened)
+            else:
+                reports = _by_workers(work, todo, target, opened, self.client)
+            for report in reports:
+                seconds += report["seconds"]
+                bar.advance(report)
+        return self.finish(target, seconds)
 
     def finish(self, target: "Memory | Store", seconds: float, **more: Any) -> "xarray.Dataset":
         spent = {"solve_seconds": round(seconds, 3), "wall_seconds": round(time.perf_counter() - self.began, 3)}
@@ -80,25 +90,20 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What it takes to solve chunks; with a ``store`` whoever solves one writes it."""
+    """What it takes to solve chunks."""
 
     problem: Problem
     axes: Mapping[str, np.ndarray]
     layout: Layout
     schema: Schema
-    width: int
-    fewest: int
-    store: Store | None
+    size: Size
 
-    def solve(self, chunk: int) -> tuple[int, dict[str, Any], dict[str, np.ndarray] | None]:
+    def solve(self, chunk: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Its tables and a report."""
         began = time.perf_counter()
-        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.width, self.fewest)
+        found = solve_points(self.problem, self.layout.points(self.axes, chunk), self.size)
         tables = selected(found, self.schema)
-        report = summary(tables["status"]) | {"seconds": round(time.perf_counter() - began, 4)}
-        if self.store is None:
-            return chunk, report, tables
-        self.store.write(chunk, tables, report)
-        return chunk, report, None
+        return tables, summary(tables["status"]) | {"seconds": round(time.perf_counter() - began, 4)}
 
 
 def summary(statuses: np.ndarray) -> dict[str, Any]:
@@ -131,9 +136,24 @@ class Memory:
         return dataset(self.tables, self.schema, self.dims, attrs)
 
 
-def _solved(work: Work, todo: list[int], client: Any):
-    if client is None:
-        return map(work.solve, todo)
+def _written(work: Work, todo: list[int], target: Memory | Store, writer: Executor, opened: Future):
+    """Reports of chunks once they are kept: each is written while the next one is solved."""
+    writing, last = opened, []
+    for k in todo:
+        tables, report = work.solve(k)
+        writing.result()  # so that at most one waits
+        yield from last
+        writing, last = writer.submit(target.write, k, tables, report), [report]
+    writing.result()
+    yield from last
+
+
+def _by_workers(work: Work, todo: list[int], target: Memory | Store, opened: Future, client: Any):
+    """The same from a cluster, whose workers write into a store themselves."""
     from solver.sweep.cluster import solved_by
 
-    return solved_by(client, work, todo)
+    opened.result()
+    for k, tables, report in solved_by(client, work, target if isinstance(target, Store) else None, todo):
+        if tables is not None:
+            target.write(k, tables, report)
+        yield report

@@ -25,8 +25,8 @@ from solver.sweep.provenance import code, precision
 AHEAD = 3  # tasks handed out for every thread of a worker
 
 
-def solved_by(client: Any, work: Any, todo: list[int]) -> Iterator[tuple[int, dict[str, Any], Any]]:
-    """Reports of the chunks (and their tables where there is no store) in the order they end.
+def solved_by(client: Any, work: Any, store: Any, todo: list[int]) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+    """The chunks' numbers, tables (None where a worker wrote them into a store) and reports, in the order they end.
 
     :raises ValueError: if the client's workers would be forked.
     :raises OSError: whatever a worker's writing raised.
@@ -36,7 +36,7 @@ def solved_by(client: Any, work: Any, todo: list[int]) -> Iterator[tuple[int, di
 
     if config.get("distributed.worker.multiprocessing-method", "spawn") == "fork":
         raise ValueError("distributed.worker.multiprocessing-method is 'fork', and JAX cannot be forked: set 'spawn'")
-    payload = _packed(work.problem), _packed(dataclasses.replace(work, problem=None))
+    payload = _packed(work.problem), _packed((dataclasses.replace(work, problem=None), store))
     settings = (jnp.result_type(float) == jnp.float64, precision())
     expected = _checksum(work)
     waiting = iter(todo)
@@ -59,12 +59,18 @@ def solved_by(client: Any, work: Any, todo: list[int]) -> Iterator[tuple[int, di
 def _solve(payload: tuple[bytes, bytes], settings: tuple[bool, str | None], expected: str, chunk: int):
     x64, matmul = settings
     with jax.enable_x64(x64), jax.default_matmul_precision(matmul):
-        problem, work = (_unpacked(part, x64) for part in payload)
+        problem, (work, store) = (_unpacked(part, x64) for part in payload)
         work = dataclasses.replace(work, problem=problem)
         if _checksum(work) != expected:
             raise ValueError("the workers run other code than the client: install the same version on both")
-        report = None if work.store is None else work.store.done(chunk)
-        return work.solve(chunk) if report is None else (chunk, report, None)
+        report = None if store is None else store.done(chunk)
+        if report is not None:
+            return chunk, None, report
+        tables, report = work.solve(chunk)
+        if store is None:
+            return chunk, tables, report
+        store.write(chunk, tables, report)
+        return chunk, None, report
 
 
 @functools.lru_cache(maxsize=4)

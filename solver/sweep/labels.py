@@ -11,7 +11,7 @@ import numpy as np
 
 from solver.solution import Status
 from solver.sweep.lanes import Problem, Row, mesh_of_devices, over_lanes
-from solver.sweep.schedule import lanes_for
+from solver.sweep.schedule import Size, solved
 
 if TYPE_CHECKING:
     import xarray
@@ -67,16 +67,15 @@ def _bytes(program) -> int:
     return total
 
 
-def shapes_of(problem: Problem, width: int) -> Row:
+def shapes_of(problem: Problem, size: Size) -> Row:
     """A row of the sweep without its numbers; the trace is the one that the chunks will use."""
-    mesh = mesh_of_devices()
-    lanes = lanes_for(width, width, mesh)
-    values = tuple(jax.ShapeDtypeStruct((lanes,), jnp.result_type(float)) for _ in problem.names)
-    which = jax.ShapeDtypeStruct((lanes,), jnp.result_type(int))
+    mesh, devices = mesh_of_devices(), jax.local_device_count()
+    values = tuple(jax.ShapeDtypeStruct((size.room,), jnp.result_type(float)) for _ in problem.names)
+    lanes = values, jax.ShapeDtypeStruct((size.room,), jnp.result_type(int))
     if problem.in_batches:
-        return eqx.filter_eval_shape(over_lanes, "blank", problem, mesh, (values, which))
-    state, _ = eqx.filter_eval_shape(over_lanes, "begin", problem, mesh, (values, which))
-    return eqx.filter_eval_shape(over_lanes, "end", problem, mesh, (values, which, state))
+        return eqx.filter_eval_shape(over_lanes, "blank", problem, mesh, lanes)
+    counts = jax.ShapeDtypeStruct((devices,), jnp.result_type(int))
+    return eqx.filter_eval_shape(solved, problem, mesh, lanes, counts, size.most, problem.moves)
 
 
 def schema(row: Row, grid: Mapping[str, Any], axes: Mapping[str, np.ndarray], num_starts: int | None) -> Schema:

@@ -20,7 +20,7 @@ from solver.regret import Deviation
 from solver.solution import Solution
 from solver.solve import concluded, finish, starting_profile
 
-ABREAST = "lanes of a device"
+ABREAST = "lanes abreast"
 
 
 class Problem(eqx.Module):
@@ -40,6 +40,10 @@ class Problem(eqx.Module):
     def num_starts(self) -> int:
         return 1 if self.starts is None else len(self.starts[0])
 
+    @property
+    def moves(self) -> bool:
+        return int(self.max_steps) > 0
+
     def game(self, values) -> AbstractGame:
         return self.make_game(**dict(zip(self.names, values, strict=True)))
 
@@ -49,11 +53,10 @@ class Problem(eqx.Module):
         profile = starting_profile(game, start, None)
         if start is not None:
             profile = tuple(space.project(x) for space, x in zip(game.actions(), profile, strict=True))
-        state = self.algorithm.init(game, profile, self.tolerance)
-        return state, self.ended(state)
+        return self.algorithm.init(game, profile, self.tolerance)
 
     def block(self, values, which, state, real, left):
-        """Steps until no more than ``left`` of the device's lanes still run; those that are padding do not count."""
+        """Steps until no more than ``left`` of the lanes abreast still run; those that are padding do not count."""
         del which
         game = self.game(values)
 
@@ -78,7 +81,7 @@ class Problem(eqx.Module):
 
     def opening(self, values, which) -> tuple[AbstractGame, Array]:
         """The game and the profile it starts from (player, width)."""
-        return self.game(values), self.begin(values, which)[0].table
+        return self.game(values), self.begin(values, which).table
 
     def blank(self, values, which) -> "Row":
         """A row as :meth:`report` gives it, without solving anything."""
@@ -130,24 +133,23 @@ def _ragged(solution: Solution) -> Array:
 
 
 @eqx.filter_jit
-def over_lanes(method: str, problem: Problem, mesh: Mesh | None, lanes, *shared):
-    """A method of ``problem`` on every lane, the lanes shared out among the devices of ``mesh``.
+def over_lanes(method: str, problem: Problem, mesh: Mesh | None, lanes):
+    """A method of ``problem`` on every lane, the lanes shared out among the devices of ``mesh``."""
+    return on_devices(lambda own, lanes: jax.vmap(getattr(own, method))(*lanes), problem, mesh, lanes)
 
-    The devices do not wait for each other's loops: each runs the lanes it holds.
-    """
+
+def on_devices(function: Callable, problem: Problem, mesh: Mesh | None, *lanes):
+    """``function(problem, *lanes)`` on every device with the lanes it holds; none waits for another's loops."""
     arrays, static = eqx.partition(problem, eqx.is_array)
 
-    def local(arrays, lanes, shared):
-        own = eqx.combine(arrays, static)
-        return jax.vmap(lambda lane: getattr(own, method)(*lane, *shared), axis_name=ABREAST)(lanes)
+    def local(arrays, *lanes):
+        return function(eqx.combine(arrays, static), *lanes)
 
     if mesh is None:
-        return local(arrays, lanes, shared)
+        return local(arrays, *lanes)
     everywhere, by_lane = PartitionSpec(), PartitionSpec("lane")
-    split = jax.shard_map(
-        local, mesh=mesh, in_specs=(everywhere, by_lane, everywhere), out_specs=by_lane, check_vma=False
-    )
-    return split(arrays, lanes, shared)
+    specs = (everywhere, *(by_lane for _ in lanes))
+    return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=by_lane, check_vma=False)(arrays, *lanes)
 
 
 def mesh_of_devices() -> Mesh | None:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,13 +21,11 @@ from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
 from solver.sweep.provenance import attributes, identity
 from solver.sweep.refine import coarse_steps, num_coarse
-from solver.sweep.schedule import FEWEST, widest
+from solver.sweep.schedule import room_for
 from solver.sweep.store import finished
 
 if TYPE_CHECKING:
     import xarray
-
-QUARTER = 4  # an adaptive sweep's lanes: this part of the coarse grid, which later rounds are about the size of
 
 
 def sweep(
@@ -80,38 +77,48 @@ def sweep(
         another sweep, saying what differs.
     :raises OSError: if the store cannot be written; what was written is whole.
     """
-    began, path = time.perf_counter(), None if store is None else Path(store)
-    axes = checked_grid(grid)
-    algorithm = BestResponse() if algorithm is None else algorithm
-    shape, first = tuple(len(v) for v in axes.values()), tuple(v[0] for v in axes.values())
-    problem = Problem(
-        make_game=make_game,
-        names=tuple(axes),
-        algorithm=algorithm,
-        outputs=outputs,
-        score=None if selection == "first" else selection,
-        starts=_starts(make_game, axes, start, starts),
-        tolerance=checked_tolerance(tolerance),
-        max_steps=jnp.asarray(max_steps),
-        in_batches=come_in_batches(make_game(**dict(zip(axes, first, strict=True))), algorithm),
+    began, path, axes = time.perf_counter(), None if store is None else Path(store), checked_grid(grid)
+    problem = _problem(
+        make_game, axes, algorithm, outputs, selection, start, starts, checked_tolerance(tolerance), max_steps
     )
+    shape = tuple(map(len, axes.values()))
     steps = None if refine is None else coarse_steps(shape, coarse_step)
     same = identity(problem, axes, selection, refine, steps)
     if path is not None and (whole := finished(path, same, resume)) is not None:
         return whole
-    lanes, fewest = affordable(problem, first) * jax.local_device_count(), FEWEST
-    if steps is not None:  # many short lists of points: always the same number of lanes, so that one is compiled
-        lanes = fewest = min(lanes, widest(num_coarse(shape, steps) * problem.num_starts // QUARTER))
-    plan = Plan(problem, same, attributes(problem, axes, same), lanes, fewest, resume, client, chunk, began)
+    lanes = affordable(problem, _first(axes))
+    # of an adaptive sweep's many short lists of points all are as long as its first, so that one size is compiled
+    room = 0 if steps is None else room_for(num_coarse(shape, steps) * problem.num_starts)
+    plan = Plan(problem, same, attributes(problem, axes, same), lanes, room, resume, client, chunk, began)
     cut = plan.cut(shape, path)
-    about = schema(shapes_of(problem, plan.width(cut)), grid, axes, None if starts is None else problem.num_starts)
+    about = schema(shapes_of(problem, plan.size(cut)), grid, axes, None if starts is None else problem.num_starts)
     with Bar(progress) as bar:
         if steps is None or refine is None:
             return plan.solve(axes, plan.target(cut, tuple(axes), about, path), bar)
         return adaptive(plan, cut, axes, about, steps, refine, path, bar)
 
 
-def _starts(make_game, axes, start, starts) -> Profile | None:
+def _problem(make_game, axes, algorithm, outputs, selection, start, starts, tolerance, max_steps) -> Problem:
+    algorithm = BestResponse() if algorithm is None else algorithm
+    game = make_game(**dict(zip(axes, _first(axes), strict=True)))
+    return Problem(
+        make_game=make_game,
+        names=tuple(axes),
+        algorithm=algorithm,
+        outputs=outputs,
+        score=None if selection == "first" else selection,
+        starts=_starts(game, start, starts),
+        tolerance=tolerance,
+        max_steps=jnp.asarray(max_steps),
+        in_batches=come_in_batches(game, algorithm),
+    )
+
+
+def _first(axes: Mapping[str, np.ndarray]) -> tuple[float, ...]:
+    return tuple(values[0] for values in axes.values())
+
+
+def _starts(game, start, starts) -> Profile | None:
     """The starts as one array (starts, size) per player; None for the middle of every set."""
     if start is None and starts is None:
         return None
@@ -120,7 +127,6 @@ def _starts(make_game, axes, start, starts) -> Profile | None:
     given = [start] if starts is None else list(starts)
     if not given:
         raise ValueError("starts is empty: give at least one profile or number")
-    game = make_game(**{name: v[0] for name, v in axes.items()})
     sizes = [space.size for space in game.actions()]
     full = [s if isinstance(s, (tuple, list)) else tuple(np.full(n, s) for n in sizes) for s in given]
     return tuple(map(jnp.stack, zip(*(checked_profile(game, profile, "start") for profile in full), strict=True)))

@@ -1,100 +1,149 @@
-"""Which lanes run when: those that have ended leave, and others take their places.
+"""Which lanes run when: those that have ended leave, and others take their places, without leaving the device.
 
-The number of lanes of a call is the devices' number times a power of two, so that few sizes are compiled. Calls are made one
-after another: two programs that factor matrices side by side on a CPU can wait for each other for ever (jax 0.10).
+A few lanes run abreast; the rest wait their turn. The host calls once for a chunk. Calls are made one after another: two
+programs that factor matrices side by side on a CPU can wait for each other for ever (jax 0.10).
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh
 
 from solver.sweep.batches import Batches, solve_in_batches
-from solver.sweep.lanes import Problem, mesh_of_devices, over_lanes
+from solver.sweep.lanes import ABREAST, Problem, Row, mesh_of_devices, on_devices, over_lanes
 
-FEWEST = 8  # lanes of a device: fewer would save less than their compilation costs
-REFILL = 1 / 8  # share of the lanes that have ended when others take their places
-
-
-def solve_points(
-    problem: Problem, points: tuple[np.ndarray, ...], width: int, fewest: int = FEWEST
-) -> dict[str, np.ndarray]:
-    """The tables at some points, each array (starts, points, ...), solved ``width`` lanes at a time.
-
-    Where an eighth of them have ended, others take their places. When there are no others, half are waited for, and what is
-    left is padded to ever smaller powers of two, down to ``fewest`` on a device.
-    """
-    num, starts = len(points[0]), problem.num_starts
-    lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
-    calls = _Calls(problem, mesh_of_devices(), lanes, width, fewest)
-    if problem.in_batches:
-        games, tables = calls.on_all("opening")
-        solution = solve_in_batches(Batches(games), tables[:, :, 0], problem.tolerance, int(problem.max_steps))
-        found = calls.on_all("report", solution)
-    else:
-        states, ended = calls.on_all("begin")
-        calls.run_to_the_end(np.flatnonzero(~ended), states)
-        found = calls.on_all("end", states)
-    return {name: x.reshape(starts, num, *x.shape[1:]) for name, x in found.values.items()}
+REFILL = 8  # one in so many of the lanes abreast has ended when others take their places
+CACHED = 256  # lanes abreast on a CPU, at most: what they hold stays in its cache
+TINY, TINY_BYTES = 32, 4096  # so many lanes whose states take less: XLA makes one kernel of the loop, six times as fast
+FEWEST = 16  # lanes: fewer would save less than their compilation costs
 
 
 @dataclasses.dataclass(frozen=True)
-class _Calls:
-    """Calls of a problem's methods on some of its lanes."""
+class Size:
+    """What a call is compiled for: the lanes that it holds, and how many of a device's may run abreast by its memory."""
 
-    problem: Problem
-    mesh: Mesh | None
-    lanes: tuple[tuple[np.ndarray, ...], np.ndarray]
-    width: int
-    fewest: int
-
-    def call(self, method: str, at: np.ndarray, *rest, own=(), shared=()):
-        """On the lanes ``at``, with their rows of ``rest``, their ``own`` arrays, and what they share."""
-        here = jax.tree.map(lambda v: v[at], (*self.lanes, *rest))
-        return over_lanes(method, self.problem, self.mesh, jax.device_put((*here, *own)), *shared)
-
-    def on_all(self, method: str, *rest):
-        """On all lanes, as many at a time as are wide, the results as arrays of the host."""
-        total = len(self.lanes[1])
-        tiles = [np.arange(k, min(k + self.width, total)) for k in range(0, total, self.width)]
-
-        def tile(here):
-            out = self.call(method, _filled(here, self.size(here.size)), *rest)
-            return jax.tree.map(lambda x: np.asarray(x)[: here.size], out)
-
-        return jax.tree.map(lambda *xs: np.concatenate(xs), *map(tile, tiles))
-
-    def run_to_the_end(self, waiting: np.ndarray, states) -> None:
-        """Blocks of steps of the lanes ``waiting`` until all have ended, their rows of ``states`` brought up to date."""
-        active, devices = np.arange(0), 1 if self.mesh is None else self.mesh.size
-        while active.size or waiting.size:
-            room = self.width - active.size
-            active, waiting = np.append(active, waiting[:room]), waiting[room:]
-            at = _filled(active, self.size(active.size))
-            real, abreast = np.arange(at.size) < active.size, at.size // devices
-            left = int((1 - REFILL) * abreast) if waiting.size else abreast // 2 * (abreast > self.fewest)
-            new, ended = self.call("block", at, states, own=(real,), shared=(jnp.asarray(left),))
-            for old, now in zip(jax.tree.leaves(states), jax.tree.leaves(new), strict=True):
-                old[active] = np.asarray(now)[: active.size]
-            active = active[~np.asarray(ended)[: active.size]]
-
-    def size(self, count: int) -> int:
-        return lanes_for(count, self.width, self.mesh, self.fewest)
+    room: int
+    most: int
 
 
-def lanes_for(count: int, width: int, mesh: Mesh | None, fewest: int = FEWEST) -> int:
-    """Lanes compiled for: the devices' number times a power of two, from ``fewest`` to ``width`` in all."""
-    devices = 1 if mesh is None else mesh.size
-    return min(width, devices * max(fewest, 1 << (-(-count // devices) - 1).bit_length()))
+def solve_points(problem: Problem, points: tuple[np.ndarray, ...], size: Size) -> dict[str, np.ndarray]:
+    """The tables at some points, each array (starts, points, ...), of at most ``size.room`` lanes in one call."""
+    num, starts = len(points[0]), problem.num_starts
+    lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
+    parts = [slice(k, k + size.room) for k in range(0, num * starts, size.room)]
+
+    def called(call: Callable, lanes: Any) -> Any:
+        return jax.tree.map(lambda *xs: np.concatenate(xs), *(call(problem, _cut(lanes, p), size) for p in parts))
+
+    if problem.in_batches:
+        games, tables = called(_on_all("opening"), lanes)
+        solution = solve_in_batches(Batches(games), tables[:, :, 0], problem.tolerance, int(problem.max_steps))
+        found = called(_on_all("report"), (*lanes, solution))
+    else:
+        found = called(_to_the_end, lanes)
+    return {name: x.reshape(starts, num, *x.shape[1:]) for name, x in found.values.items()}
 
 
-def widest(lanes: int) -> int:
-    """The most lanes at a time that a chunk of so many fills, in the sizes of :func:`lanes_for`."""
+def room_for(lanes: int) -> int:
+    """Lanes that a call is compiled for: the devices' number times a power of two."""
     devices = jax.local_device_count()
-    return devices * max(FEWEST, 1 << (max(1, lanes // devices)).bit_length() >> 1)
+    return devices * max(FEWEST, 1 << (-(-lanes // devices) - 1).bit_length())
 
 
-def _filled(at: np.ndarray, size: int) -> np.ndarray:
-    return np.concatenate([at, np.repeat(at[:1], size - len(at))])
+def _on_all(method: str) -> Callable:
+    """A method of the problem on all of some lanes, filled up with the first of them."""
+
+    def call(problem: Problem, lanes: Any, size: Size) -> Any:
+        num = len(lanes[1])
+        at = np.arange(min(size.room, room_for(num)))
+        full = _cut(lanes, np.where(at < num, at, 0))
+        return _cut(jax.device_get(over_lanes(method, problem, mesh_of_devices(), full)), slice(num))
+
+    return call
+
+
+def _to_the_end(problem: Problem, lanes: Any, size: Size) -> Row:
+    """The rows of some lanes, dealt out to the devices in turn, as neighbours are much alike."""
+    num, devices = len(lanes[1]), jax.local_device_count()
+    at = np.arange(size.room).reshape(-1, devices).T  # (device, lane)
+    full = _cut(lanes, np.where(at < num, at, 0).ravel())
+    rows = solved(problem, mesh_of_devices(), full, (at < num).sum(axis=1), size.most, problem.moves)
+    back = np.argsort(at.ravel(), kind="stable")[:num]
+    return _cut(jax.device_get(rows), back)
+
+
+def _cut(tree: Any, at: Any) -> Any:
+    return jax.tree.map(lambda x: x[at], tree)
+
+
+@eqx.filter_jit
+def solved(problem: Problem, mesh: Mesh | None, lanes: Any, counts: Array, most: int, moves: bool) -> Row:
+    """The rows of lanes of which the first ``counts`` (device,) on every device are real; without steps unless it ``moves``."""
+
+    def local(own, lanes, counts):
+        begun = _in_tiles(own.begin, lanes, counts[0], most)
+        ended = _compacted(own, lanes, begun, counts[0], most) if moves else begun
+        return _in_tiles(own.end, (*lanes, ended), counts[0], most)
+
+    return on_devices(local, problem, mesh, lanes, counts)
+
+
+def _in_tiles(function: Callable, lanes: Any, count: Array, most: int) -> Any:
+    """``function`` on the first ``count`` lanes, some at a time; nothing of the others."""
+    size = len(lanes[1])
+    tile = _abreast(size, most)
+    mapped = jax.jit(jax.vmap(function))  # so that it is traced once
+
+    def part(k):
+        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, k * tile, tile), lanes)
+
+    def body(k, out):
+        new = mapped(*part(k))
+        return jax.tree.map(lambda o, x: jax.lax.dynamic_update_slice_in_dim(o, x, k * tile, 0), out, new)
+
+    shapes = jax.eval_shape(lambda: mapped(*part(0)))
+    blank = jax.tree.map(lambda s: jnp.zeros((size, *s.shape[1:]), s.dtype), shapes)
+    return jax.lax.fori_loop(0, -(-count // tile), body, blank)
+
+
+def _compacted(problem: Problem, lanes: Any, states: Any, count: Array, most: int) -> Any:
+    """The states at the end. Some lanes run abreast, those that wait take the places of those that have ended.
+
+    When none waits and few are left, these move together to the end.
+    """
+    lane_bytes = sum(x.nbytes for x in jax.tree.leaves(states)) // len(lanes[1])
+    wide = _abreast(len(lanes[1]), most, lane_bytes)
+    few = FEWEST if wide > 4 * FEWEST else 0
+    block: Any = jax.vmap(problem.block, in_axes=(0, 0, 0, 0, None), axis_name=ABREAST)
+
+    def advance(states, at, left):
+        """Blocks of steps of the lanes ``at`` until no more than ``left`` run, and which have ended."""
+        here = jax.tree.map(lambda x: x.at[at].get(mode="clip"), (*lanes, states))
+        new, ended = block(*here, at < count, left)
+        return jax.tree.map(lambda old, x: old.at[at].set(x, mode="drop"), states, new), ended | (at >= count)
+
+    def turn(carry):
+        states, at, following = carry
+        left = jnp.where(following < count, wide - max(1, wide // REFILL), few)
+        states, gone = advance(states, at, left)
+        return states, jnp.where(gone, following + jnp.cumsum(gone) - 1, at), following + gone.sum()
+
+    def many(carry):
+        _, at, following = carry
+        return (following < count) | ((at < count).sum() > few)
+
+    states, at, _ = jax.lax.while_loop(many, turn, (states, jnp.arange(wide), jnp.asarray(wide)))
+    return advance(states, jnp.sort(at)[:few], jnp.asarray(0))[0] if few else states
+
+
+def _abreast(lanes: int, most: int, lane_bytes: int = TINY_BYTES) -> int:
+    """How many of some lanes run abreast, at most ``most``: on an accelerator so many, that it is busy."""
+    if jax.default_backend() == "cpu":
+        most = min(most, TINY if TINY * lane_bytes < TINY_BYTES else CACHED)
+    return min(lanes, most)

@@ -13,6 +13,7 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 OWN = ".sweep"  # the directory of manifests inside the store
 WHOLE = "whole.json"  # there once all chunks are
+THREADS = 8  # that write files
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -66,21 +68,25 @@ class Store:
 
     def write(self, chunk: int, tables: Mapping[str, np.ndarray], report: Mapping[str, Any]) -> None:
         """Write a chunk: every array's file, then the manifest that makes them count."""
-        from numcodecs.zstd import Zstd
-
-        cut, files = self.layout.slices(chunk), {}
         try:
-            for name, about in self.schema.variables.items():
-                block = np.full((*self.layout.block, *about.shape), about.fill, about.dtype.newbyteorder("<"))
-                here = tuple(slice(0, c.stop - c.start) for c in cut)
-                block[here] = tables[name].reshape(block[here].shape)
-                raw = bytes(Zstd(level=1, checksum=True).encode(np.ascontiguousarray(block)))
-                files[self._file(name, chunk)] = _sha(raw)
-                _write(self.path / self._file(name, chunk), raw)
+            with ThreadPoolExecutor(THREADS) as pool:  # who waits for the disk does not wait for another
+                files = dict(pool.map(lambda name: self._write_block(name, chunk, tables[name]), self.schema.variables))
             manifest = {"chunk": chunk, "identity": self._digest(), "files": files, **report}
             _write(self._manifest(chunk), json.dumps(manifest).encode())
         except OSError as error:
             raise self._explained(error) from error
+
+    def _write_block(self, name: str, chunk: int, table: np.ndarray) -> tuple[str, str]:
+        """A variable's file, and its checksum."""
+        from numcodecs.zstd import Zstd
+
+        cut, about = self.layout.slices(chunk), self.schema.variables[name]
+        block = np.full((*self.layout.block, *about.shape), about.fill, about.dtype.newbyteorder("<"))
+        here = tuple(slice(0, c.stop - c.start) for c in cut)
+        block[here] = table.reshape(block[here].shape)
+        raw = bytes(Zstd(level=1, checksum=True).encode(np.ascontiguousarray(block)))
+        _write(self.path / self._file(name, chunk), raw)
+        return self._file(name, chunk), _sha(raw)
 
     def finish(self, attrs: Mapping[str, Any]) -> "xarray.Dataset":
         """Record the attributes of the whole, and open it; values are read when they are used."""
@@ -132,8 +138,8 @@ class Store:
         (part / OWN).mkdir()
         text = {"identity": self.identity, "block": list(self.layout.block)}
         (part / OWN / "identity.json").write_text(json.dumps(text, indent=1))
-        for file in part.rglob("*"):
-            _sync(file)
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(_sync, part.rglob("*")))
 
     def _repair(self, part: Path) -> None:
         """Put back what was altered of the metadata and coordinates; the attributes of the whole are written at the end."""

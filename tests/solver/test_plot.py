@@ -109,6 +109,19 @@ def test_contours_are_labelled_and_keep_off_uncertified_points(ds):
     assert all(0 < x < 1 and 1 < y < 16 for x, y in bounds)
 
 
+def test_no_contour_runs_through_a_jump():
+    """Two slopes far apart, the jump along a line that is slanted: nothing between them, levels on both."""
+    x, y = np.linspace(0.0, 1.0, 12), np.linspace(0.0, 1.0, 9)
+    above = x[:, None] > 0.3 + 0.2 * y
+    outcome = x[:, None] + 0 * y + 10 * above
+    ds = xr.Dataset({"regime": (("x", "y"), above), "outcome": (("x", "y"), outcome)}, {"x": ("x", x), "y": ("y", y)})
+    ax = phase_diagram(ds, "regime", x="x", y="y", contour="outcome").axes[0]
+    levels = {float(text.get_text()) for text in ax.texts}
+    assert min(levels) < 1
+    assert max(levels) > 10
+    assert not [level for level in levels if outcome[~above].max() < level < outcome[above].min()]
+
+
 def test_what_is_all_uncertified_or_constant_is_drawn(ds):
     bad = ds.isel(world=0).assign(status=xr.zeros_like(ds.status.isel(world=0)) + Status.max_steps)
     assert shown(phase_diagram(bad, "mix", x="tax", y="rate", contour="yield")) >= {"no certified equilibrium"}

@@ -42,7 +42,7 @@ def adaptive():
 
 @pytest.fixture(scope="module")
 def whole():
-    return run(refine=None, chunk=32)  # as many lanes as the adaptive sweep's: compiled once
+    return run(refine=None, chunk=256)  # as many lanes as the adaptive sweep's: compiled once
 
 
 def test_the_boundary_is_the_whole_grids(adaptive, whole):

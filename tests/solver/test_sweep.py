@@ -1,5 +1,8 @@
 """Sweeps: labels and units, chunks and orders without effect, failures as statuses."""
 
+import importlib
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,3 +137,35 @@ def test_names_need_no_mark():
     ds = sweep(lambda a: Unmarked(jnp.asarray(a)), {"a": [0.2, 0.7]}, progress=False)
     np.testing.assert_allclose(ds.strategies.values.ravel(), [0.2, 0.7], atol=1e-6)
     assert (ds.status == int(Status.converged)).all()
+
+
+class Countdown(eqx.Module):
+    """At the equilibrium of ``Broken`` after as many steps as its number says."""
+
+    class State(eqx.Module):
+        left: jax.Array
+        num_steps: jax.Array
+        cycle: jax.Array
+
+    def init(self, game, profile, tolerance):
+        return self.State(game.a, jnp.asarray(0, jnp.int32), jnp.asarray(0, jnp.int32))
+
+    def step(self, game, state, tolerance):
+        return self.State(state.left - 1, state.num_steps + 1, state.cycle)
+
+    def terminated(self, state, tolerance):
+        return state.left <= 0
+
+    def profile(self, game, state):
+        return (jnp.full(1, 0.4),) * 2
+
+
+@pytest.mark.parametrize(("points", "abreast"), [(100, 32), (200, 80)])
+def test_lanes_that_have_ended_give_way(points, abreast, monkeypatch):
+    """More points than run abreast, each with steps of its own: all take theirs, whoever they run beside."""
+    monkeypatch.setattr(importlib.import_module("solver.sweep.schedule"), "TINY", abreast)
+    steps = np.random.default_rng(0).permutation(np.arange(1, points + 1))
+    ds = sweep(Broken, {"a": steps}, Countdown(), max_steps=points - 2, progress=False)
+    assert_array_equal(ds.num_steps, np.minimum(steps, points - 2))
+    assert (ds.status == int(Status.converged)).all()
+    assert_allclose(ds.payoffs, np.log(np.tile(steps[:, None], 2)), atol=1e-12)
