@@ -38,7 +38,7 @@ def run(scripts: list[str], quick: bool, file: Path) -> dict[str, Any]:
         if old["quick"] == quick and all(old["machine"].get(k) == results["machine"][k] for k in SAME):
             results["parts"] = {k: v for k, v in old["parts"].items() if k.split()[0] not in scripts}
     with tempfile.TemporaryDirectory() as folder:
-        env = dict(zip(CACHE, (folder, "0"), strict=True)) if quick else {}
+        env: dict[str, str] = dict(zip(CACHE, (folder, "0"), strict=True)) if quick else {}
         for name, part in [(script, part) for script in scripts for part in parts_of(script)]:
             began, used = time.perf_counter(), processor_seconds()
             rows = measured(HERE / f"{name}.py", part, quick, env)

@@ -20,7 +20,7 @@ Arrays put (unknown | strategy), then challenger, then cell, first; whatever fol
 several others use.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -217,7 +217,8 @@ def _stacked(logits: Array, goal, slopes, shares, by_mates: Array, moves) -> _Re
 def _incumbents(m: Market, f: _Firms, prices: Prices, G: Array, H: Array) -> _Incumbents:
     sold, slack = _clients(f, H)
     S, S0, S1, C = _clients_move(f, H, sold, slack, prices.challenger[CLIENT])
-    return _Incumbents(G, *_incumbents_move(m, G, H, prices.incumbent, S, S0, S1), C)
+    E, F, T = _incumbents_move(m, G, H, prices.incumbent, S, S0, S1)
+    return _Incumbents(G, E, F, T, C)
 
 
 @apart
@@ -277,7 +278,7 @@ def _loads(f: _Firms, i: _Incumbents, member: Array) -> Array:
 
 
 @apart
-def _coupling(load: Array, Z: Array) -> Array:
+def _coupling(load: Array, Z: Array) -> Any:
     """(aggregate, columns of Z)"""
     pairs = [(k, j) for k in range(load.shape[1]) for j in range(load.shape[2])]
     return sum(load[:, k, None, j] * Z[None, k, :, j] for k, j in pairs)
