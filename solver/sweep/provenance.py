@@ -20,7 +20,7 @@ import numpy as np
 from solver.game import AbstractGame
 from solver.sweep.lanes import Problem
 
-PACKAGES = ("jax", "jaxlib", "equinox", "lineax", "numpy", "xarray", "zarr")
+PACKAGES = ("jax", "jaxlib", "equinox", "numpy", "xarray", "zarr")
 LONGEST = 32  # values of an array written out; of longer ones the shape and a checksum
 
 
