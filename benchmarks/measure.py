@@ -145,8 +145,9 @@ def machine() -> dict[str, Any]:
     """Device, versions, commit, precision and load."""
     root = Path(__file__).parents[1]
     git = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True)
-    commit = git(["git", "describe", "--always", "--abbrev=9", "--exclude=*"]).stdout.strip()
-    changed = git(["git", "status", "--porcelain", "--", "solver", "games", "benchmarks/*.py"]).stdout.strip()
+    measured = ["--", "solver", "games"]  # a commit of documents does not part figures from their code
+    commit = git(["git", "log", "-1", "--abbrev=9", "--format=%h", *measured]).stdout.strip()
+    changed = git(["git", "status", "--porcelain", *measured]).stdout.strip()
     return {
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
