@@ -45,7 +45,10 @@ def in_chunks(function: Callable, size: int, *arguments: Array) -> tuple[Array, 
 
 def total(terms: Array | Sequence[Array]) -> Array:
     """The sum over the first axis."""
-    return functools.reduce(jnp.add, list(terms)) if len(terms) <= UNROLLED else jnp.asarray(terms).sum(axis=0)
+    if len(terms) <= UNROLLED:
+        return functools.reduce(jnp.add, list(terms))
+    terms = jnp.asarray(terms)
+    return terms.sum(axis=0, dtype=terms.dtype)  # else whole numbers come out wider
 
 
 def least(terms: Array | Sequence[Array]) -> Array:

@@ -101,3 +101,12 @@ def test_the_nine_have_a_principal_one():
     game[1, :, 2] = -1  # a dominated action more: of the shape above, for which the path is compiled already
     last = logit_path(NormalForm(game)).to_list()[-1]
     assert float(last.max_regret) < 1e-6
+
+
+def test_lemke_howson_in_a_large_game():
+    """Past the size to which sums are written out, labels stayed whole numbers of the wrong width."""
+    game = normal(3, 20, 18)
+    ended = lemke_howson(game, 30)
+    assert bool(ended.mask[0])
+    profile = tuple(s[0] for s in ended.strategies)
+    assert float(regret(game, profile).max()) < 1e-9
