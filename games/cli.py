@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--sensitivity", type=int, default=0, metavar="N", help="base draws of Sobol indices (default: none)"
     )
     judged.add_argument(
-        "--robustness", type=int, default=16, metavar="N", help="draws judged again under every variant (default: 16)"
+        "--robustness", type=int, default=0, metavar="N", help="draws judged again under every variant (default: none)"
     )
     judged.add_argument(
         "--out",
