@@ -69,7 +69,7 @@ def apart(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` of arrays as a part of a program that XLA compiles by itself on a CPU.
 
     XLA joins a result's computation with every use of it and so computes it anew for each: a chain of small systems of
-    equations came out 15 times as slow as its parts.
+    equations came out 10 to 15 times as slow as its parts.
     """
     compiled = jax.jit(function, inline=False)
 
