@@ -10,7 +10,6 @@ What counts is the second test alone. Chunks run on as many threads as there are
 none of this can be traced or differentiated: see :func:`solver.fixed_point.fixed_point` for that.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -21,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from solver.compilation import PLAIN, as_here, compiler_options
+from solver.compilation import PLAIN, as_here, compiler_options, cores
 from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _where
 
 SLAB = 8  # chunks of one call
@@ -68,7 +67,7 @@ def fixed_points(
     waiting, state = np.arange(total), None
     out: Any = None
     devices = jax.local_devices()
-    threads = max(os.cpu_count() or 1, len(devices))
+    threads = max(cores(), len(devices))
     with ThreadPoolExecutor(threads) as pool:
         while waiting.size:
             left = int(LEFT * chunk) if waiting.size > threads * chunk else 0

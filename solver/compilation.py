@@ -6,6 +6,7 @@ as long. On other devices nothing is changed.
 """
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,6 +52,11 @@ def jit_once(function: Callable, options: Mapping[str, Any] = ONCE) -> Callable:
         return function(*args) if inside else compiled()(*args)
 
     return call
+
+
+def cores() -> int:
+    """Processors that this process may use: on a shared machine fewer than it has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def as_here(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,8 @@ from games.restriction.strategies import accounts
 from solver.batch import fixed_points
 from solver.fixed_point import FixedPoint, fixed_point
 
-ROUNDS, JOINT_STEPS = 2, 40  # before Newton's steps, and of these: what they do not settle goes on as a single stage does
+# before Newton's steps, and of these: what they do not settle goes on as a single stage does
+ROUNDS, JOINT_STEPS = 2, 40
 STAGE_STEPS = 1000  # half of all stages need 12, one in a hundred more than 66
 
 

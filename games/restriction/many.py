@@ -4,7 +4,6 @@ The same play as in ``frontier``, its stages solved in batches.
 The host decides which stages are still to be solved, so none of this can be traced or differentiated.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +19,7 @@ from games.restriction.frontier import ROOT_STEPS, expected, next_speed, outcome
 from games.restriction.outcomes import measured
 from games.restriction.parameters import Parameters
 from solver.batch import take
-from solver.compilation import as_here
+from solver.compilation import as_here, cores
 from solver.fixed_point import FixedPoint
 
 BLOCK = 16384  # profiles at a time, at most
@@ -56,10 +55,10 @@ class Worlds:
             p, r = take(self.parameters, which[at]), np.moveaxis(profiles[at], 0, -1)
             return _in_pieces(report, p, r, *_played(p, r, self.base[which[at]]))
 
-        num, cores = len(which), os.cpu_count() or 1
-        blocks = np.array_split(np.arange(num), max(1, -(-num // BLOCK), min(cores, num // LEAST)))
+        num = len(which)
+        blocks = np.array_split(np.arange(num), max(1, -(-num // BLOCK), min(cores(), num // LEAST)))
         if report in self.compiled:  # a block's last stages keep one core busy: another block has the others
-            with ThreadPoolExecutor(cores) as pool:
+            with ThreadPoolExecutor(cores()) as pool:
                 blocks = list(pool.map(as_here(block), blocks))
         else:
             blocks = list(map(block, blocks))
@@ -140,7 +139,7 @@ def _in_pieces(function, *args):
 
     out = [piece(pieces[0])]  # compiles; the others take turns
     if len(pieces) > 1:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             out += pool.map(as_here(piece), pieces[1:])
     return jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1)[..., :num], *out)
 

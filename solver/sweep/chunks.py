@@ -17,7 +17,7 @@ from solver.sweep.grid import Layout, layout
 from solver.sweep.labels import Schema, dataset, selected
 from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
-from solver.sweep.schedule import Size, room_for, solve_points
+from solver.sweep.schedule import FEWEST, Size, room_for, solve_points
 from solver.sweep.store import Store, existing_block
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Plan:
     client: Any
     chunk: int | None
     began: float
+    calls: int  # side by side, at most
 
     def cut(self, shape: tuple[int, ...], path: Path | None) -> Layout:
         """Chunks of points of ``shape``: those of the store at ``path`` if it is there."""
@@ -55,7 +56,9 @@ class Plan:
     def size(self, cut: Layout) -> Size:
         """What its calls are compiled for."""
         most = room_for(self._together * (1 if self.problem.in_batches else TILES))
-        return Size(min(most, max(self.room, room_for(cut.size * self.problem.num_starts))), self.lanes)
+        lanes = max(self.room, cut.size * self.problem.num_starts)
+        calls = max(1, min(self.calls, lanes // FEWEST))
+        return Size(min(most, room_for(-(-lanes // calls))), self.lanes, calls)
 
     @property
     def _together(self) -> int:

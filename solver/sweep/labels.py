@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from solver.solution import Status
-from solver.sweep.lanes import Problem, Row, mesh_of_devices, over_lanes
-from solver.sweep.schedule import Size, solved
+from solver.sweep.lanes import Problem, Row, over_lanes
+from solver.sweep.schedule import Size, blank, solved
 
 if TYPE_CHECKING:
     import xarray
@@ -69,13 +68,10 @@ def _bytes(program) -> int:
 
 def shapes_of(problem: Problem, size: Size) -> Row:
     """A row of the sweep without its numbers; the trace is the one that the chunks will use."""
-    mesh, devices = mesh_of_devices(), jax.local_device_count()
-    values = tuple(jax.ShapeDtypeStruct((size.room,), jnp.result_type(float)) for _ in problem.names)
-    lanes = values, jax.ShapeDtypeStruct((size.room,), jnp.result_type(int))
+    args = blank(problem, size)
     if problem.in_batches:
-        return eqx.filter_eval_shape(over_lanes, "blank", problem, mesh, lanes)
-    counts = jax.ShapeDtypeStruct((devices,), jnp.result_type(int))
-    return eqx.filter_eval_shape(solved, problem, mesh, lanes, counts, size.most, problem.moves)
+        return eqx.filter_eval_shape(over_lanes, "blank", *args[:3])
+    return eqx.filter_eval_shape(solved, *args)
 
 
 def schema(row: Row, grid: Mapping[str, Any], axes: Mapping[str, np.ndarray], num_starts: int | None) -> Schema:

@@ -1,5 +1,6 @@
 """The sweep: a grid cut into chunks, each solved, kept in memory or in a store, and labelled."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from solver.sweep.lanes import Problem
 from solver.sweep.progress import Bar
 from solver.sweep.provenance import attributes, identity
 from solver.sweep.refine import coarse_steps, num_coarse
-from solver.sweep.schedule import room_for
+from solver.sweep.schedule import calls_at_once, leaves_xla, room_for
 from solver.sweep.store import finished
 
 if TYPE_CHECKING:
@@ -89,8 +90,11 @@ def sweep(
     lanes = affordable(problem, _first(axes))
     # of an adaptive sweep's many short lists of points all are as long as its first, so that one size is compiled
     room = 0 if steps is None else room_for(num_coarse(shape, steps) * problem.num_starts)
-    plan = Plan(problem, same, attributes(problem, axes, same), lanes, room, resume, client, chunk, began)
+    calls = calls_at_once(problem)
+    plan = Plan(problem, same, attributes(problem, axes, same), lanes, room, resume, client, chunk, began, calls)
     cut = plan.cut(shape, path)
+    if calls > 1 and leaves_xla(problem, plan.size(cut)):
+        plan = dataclasses.replace(plan, calls=1)
     about = schema(shapes_of(problem, plan.size(cut)), grid, axes, None if starts is None else problem.num_starts)
     with Bar(progress) as bar:
         if steps is None or refine is None:

@@ -1,11 +1,11 @@
 """Which lanes run when: those that have ended leave, and others take their places, without leaving the device.
 
-A few lanes run abreast; the rest wait their turn. The host calls once for a chunk. Calls are made one after another: two
-programs that factor matrices side by side on a CPU can wait for each other for ever (jax 0.10).
+A few lanes run abreast; the rest wait their turn. The host calls once for a chunk, on a CPU once for each core.
 """
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from solver.compilation import as_here, cores
 from solver.sweep.batches import Batches, solve_in_batches
 from solver.sweep.lanes import ABREAST, Problem, Row, mesh_of_devices, on_devices, over_lanes
 
@@ -30,16 +31,20 @@ class Size:
 
     room: int
     most: int
+    calls: int = 1  # side by side
 
 
 def solve_points(problem: Problem, points: tuple[np.ndarray, ...], size: Size) -> dict[str, np.ndarray]:
     """The tables at some points, each array (starts, points, ...), of at most ``size.room`` lanes in one call."""
     num, starts = len(points[0]), problem.num_starts
     lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
-    parts = [slice(k, k + size.room) for k in range(0, num * starts, size.room)]
+    some = -(-num * starts // size.room)
+    parts = [np.arange(k, num * starts, some) for k in range(some)]  # dealt out in turn, as neighbours are much alike
 
     def called(call: Callable, lanes: Any) -> Any:
-        return jax.tree.map(lambda *xs: np.concatenate(xs), *(call(problem, _cut(lanes, p), size) for p in parts))
+        with ThreadPoolExecutor(min(size.calls, cores())) as pool:
+            tables = pool.map(as_here(lambda part: call(problem, _cut(lanes, part), size)), parts)
+        return _cut(jax.tree.map(lambda *xs: np.concatenate(xs), *tables), np.argsort(np.concatenate(parts)))
 
     if problem.in_batches:
         games, tables = called(_on_all("opening"), lanes)
@@ -48,6 +53,29 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], size: Size) -
     else:
         found = called(_to_the_end, lanes)
     return {name: x.reshape(starts, num, *x.shape[1:]) for name, x in found.values.items()}
+
+
+def calls_at_once(problem: Problem) -> int:
+    """How many calls keep a CPU busy; other devices, and payoffs in batches, do so by themselves."""
+    alone = jax.default_backend() == "cpu" and jax.local_device_count() == 1
+    return cores() if alone and not problem.in_batches else 1
+
+
+def leaves_xla(problem: Problem, size: Size) -> bool:
+    """Whether a call runs anything that XLA did not make; such calls are not made side by side.
+
+    Two programs that factor matrices by LAPACK can then wait for each other for ever (jax 0.10), and what functions of a
+    user's on the host share is not known.
+    """
+    return "custom_call" in solved.lower(*blank(problem, size)).as_text()
+
+
+def blank(problem: Problem, size: Size) -> tuple:
+    """Arguments of :func:`solved` as it is called, their numbers left out."""
+    values = tuple(jnp.zeros(size.room) for _ in problem.names)
+    lanes = values, jnp.zeros(size.room, int)
+    counts = jnp.zeros(jax.local_device_count(), int)
+    return problem, mesh_of_devices(), lanes, counts, size.most, problem.moves
 
 
 def room_for(lanes: int) -> int:

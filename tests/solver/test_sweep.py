@@ -169,3 +169,37 @@ def test_lanes_that_have_ended_give_way(points, abreast, monkeypatch):
     assert_array_equal(ds.num_steps, np.minimum(steps, points - 2))
     assert (ds.status == int(Status.converged)).all()
     assert_allclose(ds.payoffs, np.log(np.tile(steps[:, None], 2)), atol=1e-12)
+
+
+class Factored(Cournot):
+    """The same payoffs by way of a factorisation, which is LAPACK's on a CPU."""
+
+    def payoffs(self, profile):
+        return jnp.linalg.solve(jnp.eye(3), super().payoffs(profile))
+
+
+def factored(a, c):
+    plain = make(a, c)
+    return Factored(plain.a, plain.costs, plain.scale, plain.shift)
+
+
+@pytest.mark.skipif(jax.local_device_count() > 1, reason="on several devices there is one call for all")
+@pytest.mark.parametrize(("make_game", "side_by_side"), [(make, 3), (factored, 1)])
+def test_calls_side_by_side(make_game, side_by_side, monkeypatch):
+    """On three cores three calls, unless they factor matrices, which can wait for each other for ever."""
+    schedule, seen = importlib.import_module("solver.sweep.schedule"), set()
+
+    def noted(problem, lanes, size, call=schedule._to_the_end):
+        seen.add((size.calls, len(lanes[1])))
+        return call(problem, lanes, size)
+
+    monkeypatch.setattr(schedule, "_to_the_end", noted)
+    grid, found = {"a": np.linspace(50.0, 120.0, 25), "c": np.linspace(5.0, 15.0, 4)}, {}
+    for num in (1, 3):
+        monkeypatch.setattr(schedule, "cores", lambda num=num: num)
+        seen.clear()
+        found[num] = sweep(make_game, grid, outputs=total, progress=False)
+    assert {calls for calls, _ in seen} == {side_by_side}
+    assert sum(lanes for _, lanes in seen) >= 33
+    xr.testing.assert_allclose(found[1], found[3], rtol=1e-9)
+    assert (found[3].status == int(Status.converged)).all()
