@@ -108,7 +108,11 @@ def _run(
     static = dict(accelerate=work.accelerate, function=work.function, chunk=chunk)
     count = -(-len(lanes) // chunk)
     with jax.default_device(device):
-        given = take(take(state, at), fill) if state else _opened(part, work.start, work.memory, work.accelerate)
+        given = (
+            take(take(state, at), fill)
+            if state
+            else _opened(part, count, work.start, work.memory, work.accelerate, chunk)
+        )
         new, found, on = _blocks()(part, given, count, left, work.tolerance, work.max_steps, **static)
     on = np.flatnonzero(np.asarray(on)[: len(lanes)])
     return jax.tree.map(np.asarray, found), lanes[on], take(jax.tree.map(np.asarray, new), on)
@@ -128,9 +132,23 @@ def _put(out: Any, lanes: np.ndarray, found: Any) -> None:
         whole[..., lanes] = part[..., : len(lanes)]
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def _opened(args, start, memory, accelerate) -> _State:
-    return _begin(start(args), memory, accelerate, 1)
+@partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _opened(args, count, start, memory, accelerate, chunk) -> _State:
+    """The state before the first step of ``count`` chunks; zeros in those after them."""
+
+    def begun(args):
+        return _begin(start(args), memory, accelerate, 1)
+
+    blank = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(begun, args))
+    return jax.lax.fori_loop(0, count, lambda i, out: _paste(out, begun(_cut(args, i, chunk)), i, chunk), blank)
+
+
+def _cut(tree: Any, i: Any, chunk: int) -> Any:
+    return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * chunk, chunk, axis=-1), tree)
+
+
+def _paste(tree: Any, part: Any, i: Any, chunk: int) -> Any:
+    return jax.tree.map(lambda x, y: jax.lax.dynamic_update_slice_in_dim(x, y, i * chunk, axis=-1), tree, part)
 
 
 @cache
@@ -143,11 +161,8 @@ def _all_blocks(args, state, count, left, tolerance, max_steps, *, chunk, accele
     """Blocks one after another, ``count`` of them: the state, what was found, and which lanes still run."""
 
     def block(i, out):
-        cut = partial(jax.lax.dynamic_slice_in_dim, start_index=i * chunk, slice_size=chunk, axis=-1)
-        own = jax.tree.map(cut, args)
-        done = _block(function, own, jax.tree.map(cut, state), left, tolerance, max_steps, accelerate)
-        paste = partial(jax.lax.dynamic_update_slice_in_dim, start_index=i * chunk, axis=-1)
-        return jax.tree.map(paste, out, done)
+        own, begun = _cut((args, state), i, chunk)
+        return _paste(out, _block(function, own, begun, left, tolerance, max_steps, accelerate), i, chunk)
 
     running = jnp.zeros(state.residual.shape, bool)
     found = FixedPoint(state.value, state.residual, state.num_steps, running)

@@ -17,7 +17,7 @@ from solver.algorithms.best_response import BestResponse, _bounds, inner_toleran
 from solver.algorithms.line_search import asked, opened, told, unfinished
 from solver.game import AbstractGame
 from solver.regret import Deviation, compared, first_deviations, second_deviations
-from solver.solution import Solution
+from solver.solution import Solution, Status
 from solver.solve import concluded
 from solver.spaces import Box
 from solver.sweep.quadratic import PATIENCE, first_replies, settle
@@ -143,9 +143,10 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
         steps[at] += 1 + rounds
         part, found = conclude(at, x)
         solution = part if solution is None else _put(solution, at, part)
-        failed = np.flatnonzero(part.status != 0)
-        x, away = (part[failed] for part in games.better(at, x, found))
-        at = at[failed]
+        x, away = games.better(at, x, found)
+        # a certificate that meets payoffs which are not finite, and no better reply, would do so again
+        failed = np.flatnonzero((part.status != 0) & ~((part.status == Status.non_finite) & (away[:, 0] == 0)))
+        at, x, away = at[failed], x[failed], away[failed]
         if not at.size:
             return solution
         if steps[at].max() + PATIENCE >= max_steps:

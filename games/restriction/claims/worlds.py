@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STARTS = (0.0, 0.5, 1.0)
 POINTS = ("open", *(f"Nash, from {start:g}" for start in STARTS), "concerted")
 CURVE = np.linspace(0, 1, 11)
-STEPS = 12  # of best replies, for the few that quadratic models do not settle; who needs more stays undecided
+STEPS = 100  # who needs more stays undecided
 SUBSIDIES = np.linspace(0, 0.9, 7)
 FACTORS = np.geomspace(1 / 16, 16, 9)  # on every effort cost
 
