@@ -20,7 +20,7 @@ from solver.regret import Deviation, compared, first_deviations, second_deviatio
 from solver.solution import Solution, Status
 from solver.solve import concluded
 from solver.spaces import Box
-from solver.sweep.quadratic import PATIENCE, first_replies, settle
+from solver.sweep.quadratic import first_replies, settle
 
 FEWEST = 16  # games that are compiled for, at least
 NEAR = 0.05  # of an end, as a share of a player's set
@@ -121,7 +121,10 @@ def come_in_batches(game: AbstractGame, algorithm: Any) -> bool:
 
 
 def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: int) -> Solution:
-    """Equilibria from ``start`` (game, player): by quadratic models, and where these fail by the algorithm itself."""
+    """Equilibria from ``start`` (game, player): by quadratic models, and where these fail by the algorithm itself.
+
+    Each of these searches has ``max_steps``; the solution's are those of the one that ended there.
+    """
     everyone, num = np.arange(len(games)), len(games)
     steps, cycle, settled = np.zeros(num, np.int32), np.zeros(num, np.int32), np.full(num, max_steps > 0)
 
@@ -140,7 +143,7 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
         else:  # nor do they see that one at a kink is best where it is
             go = np.flatnonzero((x != start).any(axis=1)) if attempt == 0 else np.arange(len(at))
             x[go], rounds[go] = settle(games, at[go], x[go], float(tolerance), max_steps - 1, away)
-        steps[at] += 1 + rounds
+        steps[at] = 1 + rounds
         part, found = conclude(at, x)
         solution = part if solution is None else _put(solution, at, part)
         x, away = games.better(at, x, found)
@@ -149,8 +152,6 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
         at, x, away = at[failed], x[failed], away[failed]
         if not at.size:
             return solution
-        if steps[at].max() + PATIENCE >= max_steps:
-            break
     x, steps[at], cycle[at], settled[at] = replied(games, at, start[at], tolerance, max_steps)
     return _put(solution, at, conclude(at, x)[0])
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from games.restriction.incumbents import RestrictionGame
 
-CHUNK = 512  # draws solved together
+CHUNK = 1024  # draws solved together
 
 Solve = Callable[["RestrictionGame", slice, Callable[[str], Any]], Columns]  # games, their draws, what is told
 
