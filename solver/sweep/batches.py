@@ -24,7 +24,7 @@ from solver.sweep.quadratic import first_replies, settle
 
 FEWEST = 16  # games that are compiled for, at least
 NEAR = 0.05  # of an end, as a share of a player's set
-ATTEMPTS = 4  # of quadratic models, each from where the certificate of the last one found a better reply
+ATTEMPTS = 6  # of quadratic models, each from where the certificate of the last one found a better reply
 
 
 class Batches:
@@ -125,17 +125,23 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
 
     Each of these searches has ``max_steps``; the solution's are those of the one that ended there.
     """
-    everyone, num = np.arange(len(games)), len(games)
-    steps, cycle, settled = np.zeros(num, np.int32), np.zeros(num, np.int32), np.full(num, max_steps > 0)
+    solution, at = modelled(games, start, tolerance, max_steps)
+    if at.size:
+        x, steps, cycle, ended = replied(games, at, start[at], tolerance, max_steps)
+        _put(solution, at, _concluded_at(games, at, x, steps, cycle, ended, tolerance)[0])
+    return solution
 
-    def conclude(at, x):
-        profile, found = tuple(x[:, i, None] for i in range(x.shape[1])), games.certified(at, x)
-        args = profile, found, settled[at], steps[at], cycle[at]
-        return games.mapped(_concluded, at, *args, shared=(tolerance,)), found
+
+def modelled(games: Batches, start: np.ndarray, tolerance, max_steps: int) -> tuple[Solution, np.ndarray]:
+    """The same by quadratic models alone, and the games that other searches may still settle."""
+    at, num = np.arange(len(games)), len(games)
+
+    def conclude(at, x, rounds):
+        return _concluded_at(games, at, x, rounds, np.zeros_like(rounds), np.full(len(at), max_steps > 0), tolerance)
 
     if max_steps == 0:
-        return conclude(everyone, start)[0]
-    at, x, solution, away = everyone, first_replies(games, everyone, start), None, np.inf
+        return conclude(at, start, np.zeros(num, np.int32))[0], at[:0]
+    x, solution, away = first_replies(games, at, start), None, np.inf
     for attempt in range(ATTEMPTS):
         rounds = np.zeros(len(at), np.int32)
         if attempt == 1:  # where payoffs have a kink in a corner, models creep up to it and never arrive
@@ -143,17 +149,22 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
         else:  # nor do they see that one at a kink is best where it is
             go = np.flatnonzero((x != start).any(axis=1)) if attempt == 0 else np.arange(len(at))
             x[go], rounds[go] = settle(games, at[go], x[go], float(tolerance), max_steps - 1, away)
-        steps[at] = 1 + rounds
-        part, found = conclude(at, x)
+        part, found = conclude(at, x, 1 + rounds)
         solution = part if solution is None else _put(solution, at, part)
         x, away = games.better(at, x, found)
         # a certificate that meets payoffs which are not finite, and no better reply, would do so again
         failed = np.flatnonzero((part.status != 0) & ~((part.status == Status.non_finite) & (away[:, 0] == 0)))
         at, x, away = at[failed], x[failed], away[failed]
         if not at.size:
-            return solution
-    x, steps[at], cycle[at], settled[at] = replied(games, at, start[at], tolerance, max_steps)
-    return _put(solution, at, conclude(at, x)[0])
+            break
+    assert solution is not None
+    return solution, at
+
+
+def _concluded_at(games: Batches, at, x, steps, cycle, settled, tolerance) -> tuple[Solution, Deviation]:
+    """The solutions of the games ``at``, by the certificates of x (game, player), and these."""
+    profile, found = tuple(x[:, i, None] for i in range(x.shape[1])), games.certified(at, x)
+    return games.mapped(_concluded, at, profile, found, settled, steps, cycle, shared=(tolerance,)), found
 
 
 def _put(whole: Any, at: np.ndarray, part: Any) -> Any:

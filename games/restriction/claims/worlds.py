@@ -13,7 +13,7 @@ from games.restriction.many import Worlds
 from games.restriction.outcomes import label
 from solver.solution import Solution, Status
 from solver.solve import checked_tolerance
-from solver.sweep.batches import Batches, solve_in_batches
+from solver.sweep.batches import Batches, modelled
 from solver.sweep.labels import status_attrs
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STARTS = (0.0, 0.5, 1.0)
 POINTS = ("open", *(f"Nash, from {start:g}" for start in STARTS), "concerted")
 CURVE = np.linspace(0, 1, 11)
-STEPS = 12  # of each search: the one in two hundred worlds that best replies have to settle stays undecided if it needs more
+STEPS = 100  # of best replies, at most
 SUBSIDIES = np.linspace(0, 0.9, 7)
 FACTORS = np.geomspace(1 / 16, 16, 9)  # on every effort cost
 
@@ -90,7 +90,8 @@ def equilibria(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) 
 
 
 def _solve(games: RestrictionGame, start: np.ndarray, steps: int) -> Solution:
-    return solve_in_batches(Batches(games), start, checked_tolerance(None), steps)
+    # one in two hundred is left that only best replies could settle, and they would take as long as all others together
+    return modelled(Batches(games), start, checked_tolerance(None), steps)[0]
 
 
 def _columns(games: RestrictionGame, profiles: np.ndarray, dim: str, values: Any) -> "xarray.Dataset":
@@ -199,13 +200,14 @@ def break_even(games: RestrictionGame, chances: np.ndarray) -> np.ndarray:
 
 def peak(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Where y (..., x) is highest: the best grid point, moved to the vertex of the parabola through its neighbours."""
+    known = np.isfinite(y).all(-1)
+    y = np.where(known[..., None], y, 0.0)
     best = y.argmax(-1)
     k = np.clip(best, 1, len(x) - 2)[..., None]
     left, mid, right = (np.take_along_axis(y, k + d, -1)[..., 0] for d in (-1, 0, 1))
     bend = left - 2 * mid + right
     step = np.where(bend < 0, (left - right) / np.where(bend < 0, 2 * bend, 1), 0.0)
-    inside = (best == k[..., 0]) & np.isfinite(step)
-    return np.where(np.isfinite(y).all(-1), x[best] + np.where(inside, step, 0.0) * (x[1] - x[0]), np.nan)
+    return np.where(known, x[best] + np.where(best == k[..., 0], step, 0.0) * (x[1] - x[0]), np.nan)
 
 
 def crossing(x: np.ndarray, y: np.ndarray, level: float) -> np.ndarray:
