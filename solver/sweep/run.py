@@ -23,7 +23,7 @@ from solver.sweep.progress import Bar
 from solver.sweep.provenance import attributes, identity
 from solver.sweep.refine import coarse_steps, num_coarse
 from solver.sweep.schedule import calls_at_once, leaves_xla, room_for
-from solver.sweep.store import finished
+from solver.sweep.store import check_writable, finished
 
 if TYPE_CHECKING:
     import xarray
@@ -85,8 +85,10 @@ def sweep(
     shape = tuple(map(len, axes.values()))
     steps = None if refine is None else coarse_steps(shape, coarse_step)
     same = identity(problem, axes, selection, refine, steps)
-    if path is not None and (whole := finished(path, same, resume)) is not None:
-        return whole
+    if path is not None:
+        if (whole := finished(path, same, resume)) is not None:
+            return whole
+        check_writable(path)
     lanes = affordable(problem, _first(axes))
     # of an adaptive sweep's many short lists of points all are as long as its first, so that one size is compiled
     room = 0 if steps is None else room_for(num_coarse(shape, steps) * problem.num_starts)

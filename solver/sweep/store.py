@@ -159,9 +159,22 @@ class Store:
         return _sha(json.dumps(self.identity, sort_keys=True).encode())
 
     def _explained(self, error: OSError) -> OSError:
-        why = "no space is left" if error.errno in FULL else error.strerror
-        advice = "what was written is whole; make space and call again to continue"
+        full = error.errno in FULL
+        why, remedy = ("no space is left", "make space") if full else (error.strerror, "mend that")
+        advice = f"what was written is whole; {remedy} and call again to continue"
         return OSError(error.errno, f"store {str(self.path)!r}: {why} ({error}); {advice}")
+
+
+def check_writable(path: Path) -> None:
+    """Before anything is solved.
+
+    :raises OSError: if this process may not write to ``path``, or make it.
+    """
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"store {str(path)!r}: {there} is a file; give another name")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"store {str(path)!r}: {there} may not be written to; give another folder")
 
 
 def finished(path: Path, identity: Mapping[str, str], resume: bool) -> "xarray.Dataset | None":

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -214,3 +215,22 @@ def test_a_full_disk_is_an_error_and_no_loss(tmp_path):
     assert (path / ".sweep" / "0.json").stat().st_mtime_ns == kept
     assert (ds.status == 0).all()
     assert float(np.abs(ds.noise).max()) > 0.9
+
+
+def test_where_nothing_can_be_written_nothing_is_solved(tmp_path, monkeypatch):
+    def never(*args):
+        raise AssertionError("solved")
+
+    monkeypatch.setattr(importlib.import_module("solver.sweep.chunks"), "solve_points", never)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match=r"s\.zarr.*is a file; give another name"):
+        sweep(Broken, {"a": [1.0]}, store=tmp_path / "file" / "s.zarr", progress=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match=r"s\.zarr.*may not be written to; give another folder"):
+        sweep(Broken, {"a": [1.0]}, store=tmp_path / "s.zarr", progress=False)
+
+
+def test_a_finished_store_needs_no_permission_to_write(tmp_path, monkeypatch):
+    first = sweep(Broken, {"a": [1.0, 2.0]}, store=tmp_path / "s.zarr", progress=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    xr.testing.assert_identical(sweep(Broken, {"a": [1.0, 2.0]}, store=tmp_path / "s.zarr", progress=False), first)

@@ -93,7 +93,9 @@ def _without_nash(games, part: slice, say: Callable[[str], Any]) -> dict[str, "x
     del part
     say("outcomes along a common restriction")
     columns = worlds.stages(worlds.together(games))
-    return columns | {"nash": columns["open"].expand_dims(start=len(worlds.STARTS), axis=1)}
+    columns |= {"nash": columns["open"].expand_dims(start=len(worlds.STARTS), axis=1)}
+    say("pooling, subsidies, costs")
+    return worlds.probed(games, columns)
 
 
 def _first_half(judged: "xarray.Dataset") -> dict[str, Any]:

@@ -34,11 +34,8 @@ OPENNESS = 0.3  # of released weights: what a release at the frontier's quality 
 YEARS, REVISIONS = 2.0, 2  # between revisions of strategies, and how many
 EXTRAS = {"pooling_gain": (), "best_subsidy": (), "break_even_cost": ("bloc",)}  # what claims ask beyond the measures
 LANES = 64  # worlds and restrictions of one call
-START, STEPS = (
-    0.3,
-    12,
-)  # of the search for subsidies, as a share; and of best replies, for the few that models do not settle
-
+# of the search for subsidies, as a share; and of best replies, for the few that models do not settle
+START, STEPS = 0.3, 12
 TURNS, FEW = 12, 8  # of best replies, with simultaneous timing; and worlds of one call
 
 Measure = Callable[[RestrictionGame, Array], dict[str, Array]]
@@ -74,6 +71,7 @@ def consortium(game: RestrictionGame, restriction: Array) -> dict[str, Array]:
     costs = consortium_game(game, (p.consortium,)).game.parameters
     found = measured(costs, restriction, joined)
     return found | {
+        "chances": _chances(game, played),
         "pooling_gain": (payoffs(joined) - payoffs(apart))[tw].sum(),
         "stage_converged": joined.converged & apart.converged,
     }
