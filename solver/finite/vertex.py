@@ -13,6 +13,7 @@ a time, through Qhull.
 import functools
 import itertools
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ from solver.solution import EquilibriumSet
 
 MOST_BASES = 1000
 MOST_VERTICES = 256
+BESIDE = 18  # actions from which on the two hulls take longer than a thread
 TIGHT = 1e-9  # slack, of right-hand sides 1, below which an inequality holds with equality
 
 
@@ -108,8 +110,10 @@ def _vertices(matrix: Array) -> tuple[Array, Array]:
 
 def _on_host(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     _, m, n = payoffs.shape
-    x, x_labels = _qhull_vertices(_scaled(payoffs[1]).T)
-    y, y_labels = _qhull_vertices(_scaled(payoffs[0]))
+    polytopes = _scaled(payoffs[1]).T, _scaled(payoffs[0])
+    with ThreadPoolExecutor(2) as pool:
+        several = map if m + n < BESIDE else pool.map
+        (x, x_labels), (y, y_labels) = several(_qhull_vertices, polytopes)
     x_labels = np.concatenate([x_labels[:, n:], x_labels[:, :n]], axis=1)
     if (x_labels.sum(axis=1) == m).all() and (y_labels.sum(axis=1) == n).all():
         # nondegenerate: a partner has exactly the labels that are missing
@@ -149,6 +153,20 @@ def _qhull_vertices(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _as_set(game: NormalForm, x: np.ndarray, y: np.ndarray, capacity: int) -> EquilibriumSet:
     count = min(len(x), capacity)
-    padded = [jnp.asarray(np.pad(v[:count], ((0, capacity - count), (0, 0)))) for v in (x, y)]
-    kept_x, kept_y, mask, regret = _verified(game.payoff_array, *padded, jnp.arange(capacity) < count)
-    return EquilibriumSet(game, (kept_x, kept_y), mask, mask.sum(), jnp.asarray(False), regret)
+    full = [np.zeros((capacity, v.shape[1])) for v in (x, y)]
+    for some, v in zip(full, (x, y), strict=True):
+        some[:count] = v[:count]
+    x, y, mask, regret, found = _counted(game.payoff_array, *full, np.arange(capacity) < count)
+    return EquilibriumSet(game, (x, y), mask, found, _unproved(), regret)
+
+
+@jax.jit
+def _counted(*args: Array):
+    """As :func:`_verified`, and how many there are: one program, since each costs as much as a small hull."""
+    x, y, mask, regret = _verified(*args)
+    return x, y, mask, regret, mask.sum()
+
+
+@functools.cache
+def _unproved() -> Array:
+    return jnp.asarray(False)
