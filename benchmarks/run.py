@@ -4,17 +4,18 @@
     python benchmarks/run.py --readme [--out FILE]                 # write FILE's tables between the README's markers
 
 Scripts not named keep the figures that FILE has, if they are of this commit, precision and size. Every part runs in a process
-of its own; peers that are not installed are named and skipped; a part that fails is a row that says so. With ``--quick`` parts
-share programs by JAX's compilation cache, so that first calls are not cold, but for those of ``starts``.
+of its own; peers that are not installed are named and skipped; a part that fails is a row that says so. ``--quick`` is for a
+first look, two minutes on two cores: smaller sizes, of the scripts not named only the parts in ``ROUGHLY``, two parts at a
+time, so that each disturbs the other, and programs shared by JAX's compilation cache, so that first calls are not cold.
 """
 
 import argparse
 import importlib
 import json
 import re
-import resource
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +25,42 @@ from measure import Rows, cell, machine, measured, table
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results.json", HERE.parent / "README.md"
 SCRIPTS = ("starts", "restriction", "sweep", "finite", "finite_checks", "continuous", "scaling")
+ROUGHLY = {
+    "starts": ["imports"],
+    "restriction": ["stages", "incumbents", "scipy"],
+    "sweep": ["overhead", "phase"],
+    "finite": ["all", "one", "logit"],
+    "continuous": ["cournot"],
+}
 BLOCK = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.S)
 CACHE = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
 SAME = ("device", "devices", "dtype", "commit")  # what figures have in common that stand in one file
 
 
 def run(scripts: list[str], quick: bool, file: Path) -> dict[str, Any]:
-    """Measure, and write what is known so far after every part."""
+    """Measure some scripts, or all, and write what is known so far after every part."""
+    chosen = {name: parts_of(name) for name in scripts} or (ROUGHLY if quick else {s: parts_of(s) for s in SCRIPTS})
+    parts = [(script, part) for script, some in chosen.items() for part in some]
     jax.config.update("jax_enable_x64", True)
     results = {"machine": machine(), "quick": quick, "parts": {}}
     if file.exists():
         old = json.loads(file.read_text())
         if old["quick"] == quick and all(old["machine"].get(k) == results["machine"][k] for k in SAME):
-            results["parts"] = {k: v for k, v in old["parts"].items() if k.split()[0] not in scripts}
+            results["parts"] = {k: v for k, v in old["parts"].items() if k.split()[0] not in chosen}
     with tempfile.TemporaryDirectory() as folder:
         env: dict[str, str] = dict(zip(CACHE, (folder, "0"), strict=True)) if quick else {}
-        for name, part in [(script, part) for script in scripts for part in parts_of(script)]:
-            began, used = time.perf_counter(), processor_seconds()
+
+        def timed(name: str, part: str) -> tuple[float, Rows]:
+            began = time.perf_counter()
             rows = measured(HERE / f"{name}.py", part, quick, env)
-            took = {"seconds": time.perf_counter() - began, "processor seconds": processor_seconds() - used}
-            print(f"\n{name} {part} ({took['seconds']:.0f} s)\n{table(rows)}", flush=True)
-            results["parts"][f"{name} {part}"] = took | {"rows": rows}
-            file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    if "scaling" in scripts:
+            return time.perf_counter() - began, rows
+
+        with ThreadPoolExecutor(2 if quick else 1) as pool:
+            for (name, part), (seconds, rows) in zip(parts, pool.map(timed, *zip(*parts, strict=True)), strict=True):
+                print(f"\n{name} {part} ({seconds:.0f} s)\n{table(rows)}", flush=True)
+                results["parts"][f"{name} {part}"] = {"seconds": seconds, "rows": rows}
+                file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    if "scaling" in chosen and not quick:
         importlib.import_module("scaling").figure(results["parts"], file.with_name("scaling.png"))
     return results
 
@@ -57,12 +71,6 @@ def parts_of(script: str) -> list[str]:
         return list(importlib.import_module(script).PARTS)
     except Exception:
         return ["all"]
-
-
-def processor_seconds() -> float:
-    """What the processes that have ended so far have used."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def readme_tables(results: dict[str, Any]) -> str:
@@ -84,7 +92,7 @@ def summary(row: dict[str, Any]) -> dict[str, Any]:
     """A workload in one line, whether it is a ratio to a peer or a figure to stay below."""
     if "measured" in row:
         row = row | {"measured": f"{cell(row['measured'])} {row['unit']}"}
-    names = "workload,µs each,measured,beside,its µs,ratio,ratio on all cores,aim,floor,floors"
+    names = "workload,µs each,measured,beside,its µs,ratio,ratio from arrays,ratio on all cores,aim,floor,floors"
     return {name: row.get(name, "") for name in names.split(",")}
 
 
@@ -96,9 +104,9 @@ def about(results: dict[str, Any]) -> str:
     m = results["machine"]
     peers = ", ".join(f"{name} {m[name]}" for name in ("quantecon", "pygambit", "nashpy", "nashopt", "scipy", "numba"))
     return (
-        f"`python benchmarks/run.py{' --quick' if results['quick'] else ''}` on {m['device']}, {m['cores']} cores, load "
+        f"`python benchmarks/run.py{' --quick' if results['quick'] else ''}`{', two parts at a time,' * results['quick']} on {m['device']}, {m['cores']} cores, load "
         f"{m['load']}: commit {m['commit']}, jax {m['jax']}, {m['dtype']}, Python {m['python']}; beside {peers}. A ratio is of "
-        "one thread to one thread where the peer has one; floors: how many times the least time that payoffs, memory or "
+        "one thread to one thread where the peer has one, its objects built before (from arrays: their building timed too); floors: how many times the least time that payoffs, memory or "
         "exponentials need here."
     )
 
@@ -120,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help=f"of {', '.join(SCRIPTS)} (default: all)")
     parser.add_argument(
-        "--quick", action="store_true", help="smaller sizes, fewer repeats, shared programs: a few minutes"
+        "--quick", action="store_true", help="smaller sizes, fewer repeats, two parts at a time: two minutes"
     )
     parser.add_argument(
         "--out", type=Path, default=RESULTS, metavar="FILE", help="the JSON (default: benchmarks/results.json)"
@@ -135,7 +143,7 @@ def main() -> None:
     if options.readme:
         write_readme(json.loads(options.out.read_text()))
         return
-    print(f"\n{readme_tables(run(options.scripts or list(SCRIPTS), options.quick, options.out))}")
+    print(f"\n{readme_tables(run(options.scripts, options.quick, options.out))}")
 
 
 if __name__ == "__main__":
