@@ -103,11 +103,12 @@ def without_part(row: dict[str, Any]) -> dict[str, Any]:
 def about(results: dict[str, Any]) -> str:
     m = results["machine"]
     peers = ", ".join(f"{name} {m[name]}" for name in ("quantecon", "pygambit", "nashpy", "nashopt", "scipy", "numba"))
+    how = "` on" if not results["quick"] else " --quick`, two parts at a time, on"
     return (
-        f"`python benchmarks/run.py{' --quick' if results['quick'] else ''}`{', two parts at a time,' * results['quick']} on {m['device']}, {m['cores']} cores, load "
-        f"{m['load']}: commit {m['commit']}, jax {m['jax']}, {m['dtype']}, Python {m['python']}; beside {peers}. A ratio is of "
-        "one thread to one thread where the peer has one, its objects built before (from arrays: their building timed too); floors: how many times the least time that payoffs, memory or "
-        "exponentials need here."
+        f"`python benchmarks/run.py{how} {m['device']}, {m['cores']} cores, load {m['load']}: commit {m['commit']}, jax "
+        f"{m['jax']}, {m['dtype']}, Python {m['python']}; beside {peers}. A ratio is of one thread to one thread where the peer "
+        "has one, its objects built before (from arrays: their building timed too); floors: how many times the least time that "
+        "payoffs, memory or exponentials need here."
     )
 
 
