@@ -106,7 +106,7 @@ def about(results: dict[str, Any]) -> str:
     how = "` on" if not results["quick"] else " --quick`, two parts at a time, on"
     return (
         f"`python benchmarks/run.py{how} {m['device']}, {m['cores']} cores, load {m['load']}: commit {m['commit']}, jax "
-        f"{m['jax']}, {m['dtype']}, Python {m['python']}; beside {peers}. A ratio is of one thread to one thread where the peer "
+        f"{m['jax']}, {m['dtype']}, Python {m['python']}; beside {peers}. A ratio is of one thread to one where the peer "
         "has one, its objects built before (from arrays: their building timed too); floors: how many times the least time that "
         "payoffs, memory or exponentials need here."
     )
