@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from games.restriction import RestrictionGame
 from games.restriction.claims import lenses, worlds
 from games.restriction.claims.priors import prior
 from games.restriction.claims.variants import identical_blocs, variants
@@ -49,10 +50,29 @@ def test_after_no_time_nothing_has_changed(games, points, base, monkeypatch):
     same(lenses.through(lenses.later, games, *points), base)
 
 
+def test_a_consortium_of_one_is_the_base_game(points):
+    """Without a common pool, which the consortium takes the place of."""
+    drawn = placed(sobol_uniform(NUM, 1, len(PRIOR)))
+    num_firms = len(RestrictionGame().parameters.challengers)
+    alone = {"appropriability": np.zeros(NUM), "pool": np.zeros((NUM, num_firms))}
+    games = worlds.stacked(drawn | alone, consortium=("TW 1",))
+    base = lenses.columns_of(games, worlds.measures(games, points[0]), points[1])
+    found = lenses.through(lenses.consortium, games, *points)
+    same(found, base)
+    as_probed(found, games, base)
+    for name in ("open", "nash", "concerted"):
+        assert_allclose(found[name].pooling_gain, 0, atol=1e-9)
+
+
 def test_without_releases_it_is_the_base_game(games, points, base, monkeypatch):
     monkeypatch.setattr(lenses, "OPENNESS", 0.0)
     found = lenses.through(lenses.releases, games, *points)
     same(found, base)
+    as_probed(found, games, base)
+
+
+def as_probed(found, games, base):
+    """The costs at which half would take part are those that the batches find."""
     nothing = {"curve": base["open"].expand_dims(common_restriction=worlds.CURVE, axis=1)}
     probed = worlds.probed(games, base | nothing)
     for name in ("open", "nash", "concerted"):
