@@ -5,8 +5,8 @@
 
 Scripts not named keep the figures that FILE has, if they are of this commit, precision and size. Every part runs in a process
 of its own; peers that are not installed are named and skipped; a part that fails is a row that says so. ``--quick`` is for a
-first look, two minutes on two cores: smaller sizes, of the scripts not named only the parts in ``ROUGHLY``, two parts at a
-time, so that each disturbs the other, and programs shared by JAX's compilation cache, so that first calls are not cold.
+first look, two minutes on two cores: smaller sizes, without names only the parts in ``ROUGHLY``, two parts at a time, so that
+each disturbs the other, and programs shared by JAX's compilation cache, so that first calls are not cold.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def run(scripts: list[str], quick: bool, file: Path) -> dict[str, Any]:
     if file.exists():
         old = json.loads(file.read_text())
         if old["quick"] == quick and all(old["machine"].get(k) == results["machine"][k] for k in SAME):
-            results["parts"] = {k: v for k, v in old["parts"].items() if k.split()[0] not in chosen}
+            results["parts"] = {k: v for k, v in old["parts"].items() if k not in {f"{s} {p}" for s, p in parts}}
     with tempfile.TemporaryDirectory() as folder:
         env: dict[str, str] = dict(zip(CACHE, (folder, "0"), strict=True)) if quick else {}
 
@@ -132,7 +132,7 @@ def main() -> None:
         "--quick", action="store_true", help="smaller sizes, fewer repeats, two parts at a time: two minutes"
     )
     parser.add_argument(
-        "--out", type=Path, default=RESULTS, metavar="FILE", help="the JSON (default: benchmarks/results.json)"
+        "--out", type=Path, metavar="FILE", help="the JSON (default: benchmarks/results.json, or results-quick.json)"
     )
     parser.add_argument(
         "--readme", action="store_true", help="measure nothing: write the README's tables from the JSON"
@@ -141,10 +141,11 @@ def main() -> None:
     unknown = [name for name in options.scripts if name not in SCRIPTS]
     if unknown:
         parser.error(f"no script {unknown[0]!r}: choose among {', '.join(SCRIPTS)}")
+    file = options.out or (RESULTS.with_stem("results-quick") if options.quick else RESULTS)
     if options.readme:
-        write_readme(json.loads(options.out.read_text()))
+        write_readme(json.loads(file.read_text()))
         return
-    print(f"\n{readme_tables(run(options.scripts, options.quick, options.out))}")
+    print(f"\n{readme_tables(run(options.scripts, options.quick, file))}")
 
 
 if __name__ == "__main__":

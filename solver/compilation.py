@@ -60,12 +60,13 @@ def cores() -> int:
 
 
 def as_here(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` as it would run in this thread: another one knows nothing of this one's precision contexts."""
+    """``function`` as it would run in this thread: another one knows nothing of this one's precision and device."""
     double = jnp.result_type(float) == jnp.float64
     matmul = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
 
     def run(*args: Any) -> Any:
-        with jax.enable_x64(double), jax.default_matmul_precision(matmul):
+        with jax.enable_x64(double), jax.default_matmul_precision(matmul), jax.default_device(device):
             return function(*args)
 
     return run

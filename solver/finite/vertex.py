@@ -156,17 +156,12 @@ def _as_set(game: NormalForm, x: np.ndarray, y: np.ndarray, capacity: int) -> Eq
     full = [np.zeros((capacity, v.shape[1])) for v in (x, y)]
     for some, v in zip(full, (x, y), strict=True):
         some[:count] = v[:count]
-    x, y, mask, regret, found = _counted(game.payoff_array, *full, np.arange(capacity) < count)
-    return EquilibriumSet(game, (x, y), mask, found, _unproved(), regret)
+    *strategies, mask, regret, found, proved = _counted(game.payoff_array, *full, np.arange(capacity) < count)
+    return EquilibriumSet(game, tuple(strategies), mask, found, proved, regret)
 
 
 @jax.jit
 def _counted(*args: Array):
-    """As :func:`_verified`, and how many there are: one program, since each costs as much as a small hull."""
+    """As :func:`_verified`, how many there are, and that this is no proof: one program, since each costs as much as a hull."""
     x, y, mask, regret = _verified(*args)
-    return x, y, mask, regret, mask.sum()
-
-
-@functools.cache
-def _unproved() -> Array:
-    return jnp.asarray(False)
+    return x, y, mask, regret, mask.sum(), jnp.asarray(False)

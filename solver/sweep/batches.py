@@ -133,7 +133,7 @@ def solve_in_batches(games: Batches, start: np.ndarray, tolerance, max_steps: in
 
 
 def modelled(games: Batches, start: np.ndarray, tolerance, max_steps: int) -> tuple[Solution, np.ndarray]:
-    """The same by quadratic models alone, and the games that other searches may still settle."""
+    """The same by quadratic models alone, and the games that these leave unsettled."""
     at, num = np.arange(len(games)), len(games)
 
     def conclude(at, x, rounds):
@@ -152,13 +152,14 @@ def modelled(games: Batches, start: np.ndarray, tolerance, max_steps: int) -> tu
         part, found = conclude(at, x, 1 + rounds)
         solution = part if solution is None else _put(solution, at, part)
         x, away = games.better(at, x, found)
-        # a certificate that meets payoffs which are not finite, and no better reply, would do so again
-        failed = np.flatnonzero((part.status != 0) & ~((part.status == Status.non_finite) & (away[:, 0] == 0)))
+        # models that come back to payoffs which are not finite elsewhere, with no better reply known, would do so again
+        stuck = np.isfinite(found.payoffs).all(axis=1) & (part.status == Status.non_finite) & (away[:, 0] == 0)
+        failed = np.flatnonzero((part.status != 0) & ~stuck)
         at, x, away = at[failed], x[failed], away[failed]
         if not at.size:
             break
     assert solution is not None
-    return solution, at
+    return solution, np.flatnonzero(solution.status != 0)
 
 
 def _concluded_at(games: Batches, at, x, steps, cycle, settled, tolerance) -> tuple[Solution, Deviation]:

@@ -58,7 +58,8 @@ class Plan:
         most = room_for(self._together * (1 if self.problem.in_batches else TILES))
         lanes = max(self.room, cut.size * self.problem.num_starts)
         calls = max(1, min(self.calls, lanes // FEWEST))
-        return Size(min(most, room_for(-(-lanes // calls))), self.lanes, calls)
+        # side by side they share the memory; a power of two still
+        return Size(min(most, room_for(-(-lanes // calls))), max(1, self.lanes >> (calls - 1).bit_length()), calls)
 
     @property
     def _together(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from solver.solution import Status
 from solver.sweep.lanes import Problem, Row, over_lanes
-from solver.sweep.schedule import Size, blank, solved
+from solver.sweep.schedule import Size, arguments, solved
 
 if TYPE_CHECKING:
     import xarray
@@ -68,7 +68,7 @@ def _bytes(program) -> int:
 
 def shapes_of(problem: Problem, size: Size) -> Row:
     """A row of the sweep without its numbers; the trace is the one that the chunks will use."""
-    args = blank(problem, size)
+    args = arguments(problem, size)
     if problem.in_batches:
         return eqx.filter_eval_shape(over_lanes, "blank", *args[:3])
     return eqx.filter_eval_shape(solved, *args)

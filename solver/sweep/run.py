@@ -68,6 +68,7 @@ def sweep(
     :param coarse_step: a power of two: one in so many values along every axis is in the coarse grid (default: at least 16
         cells along an axis, at most 32).
     :param store: a directory for a zarr store, written chunk by chunk; with ``resume`` an interrupted sweep continues.
+    :param max_steps: of the algorithm; where payoffs come in batches of each search, ``num_steps`` being those of the last.
     :param client: a ``dask.distributed`` client whose workers solve the chunks, and write them where a store is given
         (on a file system they share).
     :param chunk: points of a chunk (default: by memory); the result does not depend on it but for rounding.
@@ -92,7 +93,7 @@ def sweep(
     lanes = affordable(problem, _first(axes))
     # of an adaptive sweep's many short lists of points all are as long as its first, so that one size is compiled
     room = 0 if steps is None else room_for(num_coarse(shape, steps) * problem.num_starts)
-    calls = calls_at_once(problem)
+    calls = 1 if client is not None else calls_at_once(problem)  # a worker's machine may be another
     plan = Plan(problem, same, attributes(problem, axes, same), lanes, room, resume, client, chunk, began, calls)
     cut = plan.cut(shape, path)
     if calls > 1 and leaves_xla(problem, plan.size(cut)):

@@ -38,12 +38,18 @@ def solve_points(problem: Problem, points: tuple[np.ndarray, ...], size: Size) -
     """The tables at some points, each array (starts, points, ...), of at most ``size.room`` lanes in one call."""
     num, starts = len(points[0]), problem.num_starts
     lanes = tuple(np.tile(v, starts) for v in points), np.repeat(np.arange(starts), num)
-    some = -(-num * starts // size.room)
+    some = max(-(-num * starts // size.room), min(size.calls, num * starts // FEWEST))
     parts = [np.arange(k, num * starts, some) for k in range(some)]  # dealt out in turn, as neighbours are much alike
 
     def called(call: Callable, lanes: Any) -> Any:
-        with ThreadPoolExecutor(min(size.calls, cores())) as pool:
-            tables = pool.map(as_here(lambda part: call(problem, _cut(lanes, part), size)), parts)
+        def one(part):
+            return call(problem, _cut(lanes, part), size)
+
+        if size.calls == 1:
+            tables = map(one, parts)
+        else:
+            with ThreadPoolExecutor(min(size.calls, cores())) as pool:
+                tables = pool.map(as_here(one), parts)
         return _cut(jax.tree.map(lambda *xs: np.concatenate(xs), *tables), np.argsort(np.concatenate(parts)))
 
     if problem.in_batches:
@@ -67,10 +73,10 @@ def leaves_xla(problem: Problem, size: Size) -> bool:
     Two programs that factor matrices by LAPACK can then wait for each other for ever (jax 0.10), and what functions of a
     user's on the host share is not known.
     """
-    return "custom_call" in solved.lower(*blank(problem, size)).as_text()
+    return "custom_call" in solved.lower(*arguments(problem, size)).as_text()
 
 
-def blank(problem: Problem, size: Size) -> tuple:
+def arguments(problem: Problem, size: Size) -> tuple:
     """Arguments of :func:`solved` as it is called, their numbers left out."""
     values = tuple(jnp.zeros(size.room) for _ in problem.names)
     lanes = values, jnp.zeros(size.room, int)

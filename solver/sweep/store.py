@@ -170,11 +170,16 @@ def check_writable(path: Path) -> None:
 
     :raises OSError: if this process may not write to ``path``, or make it.
     """
-    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, f"store {str(path)!r}: {there} is a file; give another name")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, f"store {str(path)!r}: {there} may not be written to; give another folder")
+    beside = next(
+        folder for folder in path.absolute().parents if folder.exists()
+    )  # where parts are made before they count
+    for there in (beside, path):
+        if there.exists() and not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"store {str(path)!r}: {there} is a file; give another name")
+        if there.exists() and not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(
+                errno.EACCES, f"store {str(path)!r}: {there} may not be written to; give another folder"
+            )
 
 
 def finished(path: Path, identity: Mapping[str, str], resume: bool) -> "xarray.Dataset | None":

@@ -139,3 +139,20 @@ def test_a_corner_with_a_kink_is_found_from_itself():
     assert int(ds.num_equilibria.item()) == 2
     np.testing.assert_allclose(ds.strategies.values.ravel(), 2 / 3, atol=1e-5)
     np.testing.assert_array_equal(ds.strategies_2.values.ravel(), 1.0)
+
+
+class Contest(Quantities):
+    """Tullock's: nothing is known of payoffs where nobody tries. The equilibrium, a quarter of the prize, is close to there."""
+
+    def payoffs(self, profile):
+        q = jnp.concatenate(profile)
+        return self.intercept * q / q.sum() - q
+
+
+def test_payoffs_that_are_not_finite_at_a_profile_looked_at():
+    def contest(prize):
+        return Contest(prize, jnp.asarray(0.0), jnp.zeros(2), ("one", "two"))
+
+    ds = sweep(contest, {"prize": [0.05, 0.5]}, progress=False)
+    assert (ds.status == int(Status.converged)).all()
+    np.testing.assert_allclose(ds.strategies.isel(action=0), [[0.0125] * 2, [0.125] * 2], atol=1e-4)

@@ -221,13 +221,20 @@ def test_where_nothing_can_be_written_nothing_is_solved(tmp_path, monkeypatch):
     def never(*args):
         raise AssertionError("solved")
 
-    monkeypatch.setattr(importlib.import_module("solver.sweep.chunks"), "solve_points", never)
     (tmp_path / "file").write_text("")
+    (tmp_path / "there").mkdir()
+    begun = tmp_path / "there" / "s.zarr"
+    sweep(Broken, {"a": [1.0]}, store=begun, progress=False)
+    (begun / ".sweep" / "0.json").unlink()
+    monkeypatch.setattr(importlib.import_module("solver.sweep.chunks"), "solve_points", never)
     with pytest.raises(NotADirectoryError, match=r"s\.zarr.*is a file; give another name"):
         sweep(Broken, {"a": [1.0]}, store=tmp_path / "file" / "s.zarr", progress=False)
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match=r"s\.zarr.*may not be written to; give another folder"):
-        sweep(Broken, {"a": [1.0]}, store=tmp_path / "s.zarr", progress=False)
+    for path, closed in ((tmp_path / "new" / "s.zarr", tmp_path), (begun, tmp_path / "there"), (begun, begun)):
+        monkeypatch.setattr(os, "access", lambda folder, mode, closed=closed: Path(folder) != closed)
+        with pytest.raises(
+            PermissionError, match=rf"s\.zarr.*{closed.name} may not be written to; give another folder"
+        ):
+            sweep(Broken, {"a": [1.0]}, store=path, progress=False)
 
 
 def test_a_finished_store_needs_no_permission_to_write(tmp_path, monkeypatch):

@@ -93,6 +93,7 @@ def _without_nash(games, part: slice, say: Callable[[str], Any]) -> dict[str, "x
     del part
     say("outcomes along a common restriction")
     columns = worlds.stages(worlds.together(games))
+    columns = {"open": columns["open"], "concerted": columns["concerted"]}
     columns |= {"nash": columns["open"].expand_dims(start=len(worlds.STARTS), axis=1)}
     say("pooling, subsidies, costs")
     return worlds.probed(games, columns)

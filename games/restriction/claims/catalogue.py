@@ -243,7 +243,7 @@ CLAIMS: tuple[Claim, ...] = (
           lenses=("open releases",)),
     Claim("19 TW", "Fewer can take part, TW", "the effort cost at which mean P_S = ½ in TW falls",
           "log of the factor on k", ONE, falls(lambda ds: ds.break_even_cost.sel(bloc="TW")), 
-          lenses=("open releases",)),
+          lenses=("consortium", "open releases")),
     Claim("20", "Leaders are consolidated and challengers burdened", "ΣΠ_i rises, gross, and challengers' payoffs fall",
           "the smaller of both changes", MONEY, both(rises(gross), falls(everyone))),
     Claim("21a", "Challengers become clients", "Σ P_jC rises", "expected clients", FIRMS, rises(chance("client"))),

@@ -15,6 +15,7 @@ from solver.solution import Solution, Status
 from solver.solve import checked_tolerance
 from solver.sweep.batches import Batches, modelled
 from solver.sweep.labels import status_attrs
+from solver.sweep.quadratic import PATIENCE
 
 if TYPE_CHECKING:
     import xarray
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 STARTS = (0.0, 0.5, 1.0)
 POINTS = ("open", *(f"Nash, from {start:g}" for start in STARTS), "concerted")
 CURVE = np.linspace(0, 1, 11)
-STEPS = 100  # of best replies, at most
 SUBSIDIES = np.linspace(0, 0.9, 7)
 FACTORS = np.geomspace(1 / 16, 16, 9)  # on every effort cost
 
@@ -78,20 +78,21 @@ def equilibria(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) 
     num, players = len(games.parameters.sigma), len(games.players)
     # in one batch: the few hard ones wait for each other, not one after the other
     many = jax.tree.map(lambda *xs: np.concatenate(xs), *[games] * len(STARTS))
-    found = _solve(many, np.repeat(STARTS, num)[:, None] * np.ones(players), STEPS)
+    found = _solve(many, np.repeat(STARTS, num)[:, None] * np.ones(players), search=True)
     ends = np.nan_to_num(np.stack(found.strategies, axis=1)[..., 0]).reshape(len(STARTS), num, players)
     status, regret = (np.reshape(x, (len(STARTS), num)).T for x in (found.status, found.max_regret))
     nash = _columns(games, np.moveaxis(ends, 0, 1), "start", np.asarray(STARTS))
     dims = nash.welfare.dims
     nash = nash.assign(status=(dims, status.astype(np.int8), status_attrs()), max_regret=(dims, regret))
     nash = nash.assign(certified=(nash.status == int(Status.converged)) & nash.stage_converged)
-    alone = _solve(games, columns["concerted"].restriction.values, 0)
+    alone = _solve(games, columns["concerted"].restriction.values, search=False)
     return {"nash": nash, "concerted": columns["concerted"].assign(nash_gain=("draw", np.asarray(alone.max_regret)))}
 
 
-def _solve(games: RestrictionGame, start: np.ndarray, steps: int) -> Solution:
+def _solve(games: RestrictionGame, start: np.ndarray, search: bool) -> Solution:
+    """From ``start``; without a search what stands there, certified or not."""
     # one in two hundred is left that only best replies could settle, and they would take as long as all others together
-    return modelled(Batches(games), start, checked_tolerance(None), steps)[0]
+    return modelled(Batches(games), start, checked_tolerance(None), 1 + PATIENCE if search else 0)[0]
 
 
 def _columns(games: RestrictionGame, profiles: np.ndarray, dim: str, values: Any) -> "xarray.Dataset":
@@ -156,12 +157,13 @@ def by_column(whole: "xarray.Dataset") -> dict[str, "xarray.Dataset"]:
 def probed(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> dict[str, "xarray.Dataset"]:
     """The columns with ``pooling_gain``, ``best_subsidy`` and ``break_even_cost``: the same restrictions, other parameters.
 
-    Along the curve they are there at every second point.
+    Along the curve, if there is one, they are there at every second point.
     """
     import xarray
 
     p, own = games.parameters, points(columns)[0]
-    along = np.broadcast_to(CURVE[None, ::2, None], (len(own), len(CURVE[::2]), own.shape[2]))
+    grid = CURVE[::2] if "curve" in columns else CURVE[:0]
+    along = np.broadcast_to(grid[None, :, None], (len(own), len(grid), own.shape[2]))
     profiles = np.concatenate([own, along], axis=1)
     tw = np.array([bloc == "TW" for bloc in p.challenger_bloc])
 
@@ -180,9 +182,10 @@ def probed(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) -> d
         "break_even_cost": ((*dims, "bloc"), break_even(games, chances)),
     }
     whole, first = xarray.Dataset(found), own.shape[1]
-    curve = whole.isel(point=slice(first, None)).rename(point="common_restriction")
-    curve = curve.assign_coords(common_restriction=CURVE[::2]).reindex(common_restriction=CURVE)
-    parts = by_column(whole.isel(point=slice(0, first))) | {"curve": curve}
+    parts = by_column(whole.isel(point=slice(0, first)))
+    if grid.size:
+        curve = whole.isel(point=slice(first, None)).rename(point="common_restriction")
+        parts["curve"] = curve.assign_coords(common_restriction=grid).reindex(common_restriction=CURVE)
     return dict(columns) | {name: columns[name].assign(part) for name, part in parts.items()}
 
 
@@ -200,7 +203,7 @@ def break_even(games: RestrictionGame, chances: np.ndarray) -> np.ndarray:
 
 def peak(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Where y (..., x) is highest: the best grid point, moved to the vertex of the parabola through its neighbours."""
-    known = np.isfinite(y).all(-1)
+    known = np.asarray(np.isfinite(y).all(-1))
     y = np.where(known[..., None], y, 0.0)
     best = y.argmax(-1)
     k = np.clip(best, 1, len(x) - 2)[..., None]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from games.restriction import RestrictionGame
 from games.restriction.claims import lenses, worlds
 from games.restriction.claims.priors import prior
 from games.restriction.claims.variants import identical_blocs, variants
@@ -53,8 +52,7 @@ def test_after_no_time_nothing_has_changed(games, points, base, monkeypatch):
 def test_a_consortium_of_one_is_the_base_game(points):
     """Without a common pool, which the consortium takes the place of."""
     drawn = placed(sobol_uniform(NUM, 1, len(PRIOR)))
-    num_firms = len(RestrictionGame().parameters.challengers)
-    alone = {"appropriability": np.zeros(NUM), "pool": np.zeros((NUM, num_firms))}
+    alone = {"appropriability": np.zeros(NUM), "pool": np.zeros(NUM)}
     games = worlds.stacked(drawn | alone, consortium=("TW 1",))
     base = lenses.columns_of(games, worlds.measures(games, points[0]), points[1])
     found = lenses.through(lenses.consortium, games, *points)

@@ -224,3 +224,11 @@ def test_pure_equilibria_by_plain_search():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_large_game_inside_a_jit_leaves_nothing_behind():
+    game = NormalForm(jnp.asarray(np.random.default_rng(0).normal(size=(2, 7, 7))))
+    count = jax.jit(lambda: vertex_enumeration(game).count)()
+    found = vertex_enumeration(game)
+    assert int(found.count) == int(count)
+    assert not bool(found.complete)
