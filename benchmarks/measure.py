@@ -170,7 +170,8 @@ def _version(name: str) -> str:
 def table(rows: Rows) -> str:
     """Rows in Markdown; a column without a value anywhere is left out."""
     columns = [c for c in dict.fromkeys(c for r in rows for c in r) if any(cell(r.get(c)) for r in rows)]
-    lines = [columns, ["---" if isinstance(rows[0].get(c), str) else "---:" for c in columns]]
+    words = {c for r in rows for c, value in r.items() if isinstance(value, str) and value}
+    lines = [columns, ["---" if c in words else "---:" for c in columns]]
     lines += [[cell(r.get(c)) for c in columns] for r in rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -107,12 +107,9 @@ def _run(
     part = take(args, lanes[fill])
     static = dict(accelerate=work.accelerate, function=work.function, chunk=chunk)
     count = -(-len(lanes) // chunk)
+    how = work.start, work.memory, work.accelerate, chunk
     with jax.default_device(device):
-        given = (
-            take(take(state, at), fill)
-            if state
-            else _opened(part, count, work.start, work.memory, work.accelerate, chunk)
-        )
+        given = take(take(state, at), fill) if state else _opened(part, count, *how)
         new, found, on = _blocks()(part, given, count, left, work.tolerance, work.max_steps, **static)
     on = np.flatnonzero(np.asarray(on)[: len(lanes)])
     return jax.tree.map(np.asarray, found), lanes[on], take(jax.tree.map(np.asarray, new), on)

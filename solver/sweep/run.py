@@ -67,8 +67,8 @@ def sweep(
         that lies between the coarse points is missed.
     :param coarse_step: a power of two: one in so many values along every axis is in the coarse grid (default: at least 16
         cells along an axis, at most 32).
-    :param store: a directory for a zarr store, written chunk by chunk; with ``resume`` an interrupted sweep continues.
     :param max_steps: of the algorithm; where payoffs come in batches of each search, ``num_steps`` being those of the last.
+    :param store: a directory for a zarr store, written chunk by chunk; with ``resume`` an interrupted sweep continues.
     :param client: a ``dask.distributed`` client whose workers solve the chunks, and write them where a store is given
         (on a file system they share).
     :param chunk: points of a chunk (default: by memory); the result does not depend on it but for rounding.

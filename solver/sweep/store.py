@@ -170,16 +170,14 @@ def check_writable(path: Path) -> None:
 
     :raises OSError: if this process may not write to ``path``, or make it.
     """
-    beside = next(
-        folder for folder in path.absolute().parents if folder.exists()
-    )  # where parts are made before they count
-    for there in (beside, path):
-        if there.exists() and not there.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, f"store {str(path)!r}: {there} is a file; give another name")
-        if there.exists() and not os.access(there, os.W_OK | os.X_OK):
-            raise PermissionError(
-                errno.EACCES, f"store {str(path)!r}: {there} may not be written to; give another folder"
-            )
+    # a store is made beside its place before it counts
+    beside = next(folder for folder in path.absolute().parents if folder.exists())
+    for there in filter(Path.exists, (beside, path)):
+        about = f"store {str(path)!r}: {there}"
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{about} is a file; give another name")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"{about} may not be written to; give another folder")
 
 
 def finished(path: Path, identity: Mapping[str, str], resume: bool) -> "xarray.Dataset | None":

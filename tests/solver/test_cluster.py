@@ -42,7 +42,7 @@ def undisturbed():
     return run()
 
 
-def same(ds, other):
+def assert_same(ds, other):
     xr.testing.assert_allclose(ds.compute(), other, rtol=1e-9, atol=1e-9)
     assert set(ds.data_vars) == set(other.data_vars)
 
@@ -50,7 +50,7 @@ def same(ds, other):
 def test_four_devices(undisturbed, tmp_path):
     (tmp_path / "run.py").write_text(textwrap.dedent(DEVICES.format(here=str(HERE))))
     subprocess.run([sys.executable, str(tmp_path / "run.py"), str(tmp_path / "s.nc")], check=True, timeout=300)
-    same(xr.open_dataset(tmp_path / "s.nc", engine="h5netcdf"), undisturbed)
+    assert_same(xr.open_dataset(tmp_path / "s.nc", engine="h5netcdf"), undisturbed)
 
 
 def kill_one_once_chunks_appear(path, pids, killed):
@@ -75,14 +75,14 @@ def test_two_processes_one_of_them_killed(undisturbed, tmp_path):
         assert os.getpid() not in pids
         watch = threading.Thread(target=kill_one_once_chunks_appear, args=(path, pids, killed))
         watch.start()
-        same(run(path, chunk=1, client=client, outputs=lambda g, s: total(g, s)), undisturbed)
+        assert_same(run(path, chunk=1, client=client, outputs=lambda g, s: total(g, s)), undisturbed)
         watch.join()
         assert killed
         in_memory = sweep(make, GRID, chunk=9, client=client, progress=False)
         np.testing.assert_allclose(in_memory.payoffs, undisturbed.payoffs, rtol=1e-9)
         assert in_memory.payoffs.dtype == np.float64
         adaptive = {"outputs": None, "refine": lambda ds: ds.payoffs.argmax("player"), "coarse_step": 2}
-        same(run(tmp_path / "a.zarr", client=client, **adaptive), run(**adaptive))
+        assert_same(run(tmp_path / "a.zarr", client=client, **adaptive), run(**adaptive))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -97,7 +97,7 @@ def test_scheduler_and_workers_by_their_command_lines(undisturbed, tmp_path):
     try:
         with distributed.Client(scheduler_file=str(address), timeout=60) as client:
             client.wait_for_workers(2, timeout=60)
-            same(run(path, chunk=9, client=client), undisturbed)
+            assert_same(run(path, chunk=9, client=client), undisturbed)
             workers = client.run(os.getpid)
             assert len(set(workers.values())) == 2
     finally:

@@ -44,7 +44,7 @@ def undisturbed():
     return run()
 
 
-def same(ds, other):
+def assert_same(ds, other):
     xr.testing.assert_identical(ds.compute().drop_attrs(deep=False), other.drop_attrs(deep=False))
 
 
@@ -59,8 +59,8 @@ def test_layouts_hold_every_point_once():
 
 def test_a_store_holds_what_memory_does(undisturbed, tmp_path):
     ds = run(tmp_path / "s.zarr")
-    same(ds, undisturbed)
-    same(xr.open_zarr(tmp_path / "s.zarr"), undisturbed)
+    assert_same(ds, undisturbed)
+    assert_same(xr.open_zarr(tmp_path / "s.zarr"), undisturbed)
     assert ds.price.attrs == {"units": "USD"}
     assert ds.share.dims == ("a", "c", "firm")
     assert list(ds.firm.values) == ["x", "y", "z"]
@@ -93,7 +93,7 @@ def test_harm_to_a_chunk_is_found_and_mended(undisturbed, tmp_path, harm):
     else:
         (path / ".sweep" / "1.json").write_text('{"chunk": 1, "fi')
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*") if p.is_file()}
-    same(run(path), undisturbed)
+    assert_same(run(path), undisturbed)
     assert first.read_bytes() == raw
     others = [p for p in before if p.parent.name == ".sweep" and p.stem.isdigit() and p.name != "1.json"]
     assert len(others) == 5
@@ -107,7 +107,7 @@ def test_a_finished_store_opens_without_a_trace(undisturbed, tmp_path, monkeypat
     monkeypatch.setattr(module, "affordable", None)
     monkeypatch.setattr(module, "shapes_of", None)
     again = run(path)
-    same(again, undisturbed)
+    assert_same(again, undisturbed)
     assert again.attrs == first.attrs  # the time is what it took
     with pytest.raises(ValueError, match="another sweep"):
         run(path, max_steps=50)
@@ -121,7 +121,7 @@ def test_altered_coordinates_are_put_back(undisturbed, tmp_path):
     run(path)
     file = next(p for p in (path / "a" / "c").rglob("*") if p.is_file())
     file.write_bytes(b"nonsense")
-    same(run(path), undisturbed)
+    assert_same(run(path), undisturbed)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_killed_and_resumed_is_the_same(undisturbed, tmp_path):
     process.wait()
     assert first.exists()
     (first.parent / "2.json.0.part").touch()  # as a killed writer may leave one
-    same(run(tmp_path / "s.zarr"), undisturbed)
+    assert_same(run(tmp_path / "s.zarr"), undisturbed)
     assert [p.name for p in tmp_path.iterdir() if p.name != "run.py"] == ["s.zarr"]
     assert not list(tmp_path.rglob("*.part"))
 

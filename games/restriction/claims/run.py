@@ -75,7 +75,8 @@ class Run:
         digest = hashlib.sha256()
         for key, values in sorted(drawn.items()):
             digest.update(key.encode() + np.ascontiguousarray(values, float).tobytes())
-        same = {"worlds": digest.hexdigest(), "choices": repr(sorted(choices.items())), "code": code(Run)}  # type: ignore[arg-type]
+        drawn_from = f"{layout.num_points} draws, {digest.hexdigest()[:12]}"
+        same = {"worlds": drawn_from, "choices": repr(sorted(choices.items())), "code": code(Run)}  # type: ignore[arg-type]
         return Store(self.folder / f"{name}.zarr", layout, schema, ("draw",), same)
 
 

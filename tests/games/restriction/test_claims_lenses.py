@@ -37,7 +37,7 @@ def base(games, points):
     return lenses.columns_of(games, worlds.measures(games, points[0]), points[1])
 
 
-def same(columns, base):
+def assert_same(columns, base):
     for name in ("open", "nash", "concerted"):
         for variable in NAMES:
             assert_allclose(columns[name][variable], base[name][variable], rtol=1e-5, atol=1e-6, err_msg=variable)
@@ -46,7 +46,7 @@ def same(columns, base):
 
 def test_after_no_time_nothing_has_changed(games, points, base, monkeypatch):
     monkeypatch.setattr(lenses, "YEARS", 0.0)
-    same(lenses.through(lenses.later, games, *points), base)
+    assert_same(lenses.through(lenses.later, games, *points), base)
 
 
 def test_a_consortium_of_one_is_the_base_game(points):
@@ -56,8 +56,8 @@ def test_a_consortium_of_one_is_the_base_game(points):
     games = worlds.stacked(drawn | alone, consortium=("TW 1",))
     base = lenses.columns_of(games, worlds.measures(games, points[0]), points[1])
     found = lenses.through(lenses.consortium, games, *points)
-    same(found, base)
-    as_probed(found, games, base)
+    assert_same(found, base)
+    assert_as_probed(found, games, base)
     for name in ("open", "nash", "concerted"):
         assert_allclose(found[name].pooling_gain, 0, atol=1e-9)
 
@@ -65,11 +65,11 @@ def test_a_consortium_of_one_is_the_base_game(points):
 def test_without_releases_it_is_the_base_game(games, points, base, monkeypatch):
     monkeypatch.setattr(lenses, "OPENNESS", 0.0)
     found = lenses.through(lenses.releases, games, *points)
-    same(found, base)
-    as_probed(found, games, base)
+    assert_same(found, base)
+    assert_as_probed(found, games, base)
 
 
-def as_probed(found, games, base):
+def assert_as_probed(found, games, base):
     """The costs at which half would take part are those that the batches find."""
     nothing = {"curve": base["open"].expand_dims(common_restriction=worlds.CURVE, axis=1)}
     probed = worlds.probed(games, base | nothing)

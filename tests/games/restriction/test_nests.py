@@ -41,7 +41,7 @@ def nested():
     return RestrictionGame(**WORLD).parameters
 
 
-def compare(got, want, tolerance):
+def assert_alike(got, want, tolerance):
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
@@ -50,9 +50,9 @@ def test_no_dissimilarity_is_plain_logit():
     """ν = 1: mixes, effort and prices, and all that the outcomes are made of."""
     plain, same = RestrictionGame().parameters, RestrictionGame(demand="nested", dissimilarity=1.0).parameters
     a, b = settled(same).value, settled(plain).value
-    compare(a, b, 1e-9)
+    assert_alike(a, b, 1e-9)
     m = market(plain, R, ONE)
-    compare(books(same, m, a, a.mix), books(plain, m, b, b.mix), 1e-9)
+    assert_alike(books(same, m, a, a.mix), books(plain, m, b, b.mix), 1e-9)
 
 
 # An oracle that shares nothing with the package: a market is a list of products, demand is the textbook formula, and
@@ -203,7 +203,7 @@ def test_prices_do_not_depend_on_the_start(nested):
     rng = np.random.default_rng(0)
     for _ in range(4):
         start = jax.tree.map(lambda x: jnp.asarray(rng.uniform(0.1, 4.0, x.shape)), stage.prices)
-        compare(iterate(start), stage.prices, 1e-9)
+        assert_alike(iterate(start), stage.prices, 1e-9)
 
 
 def test_one_challenger_fast_is_near_exact():
@@ -227,7 +227,7 @@ def test_held_mixes_are_the_chosen_ones(nested):
     """At the mix of the equilibrium, simultaneous timing meets the same effort, payoffs and profits."""
     chosen = staged(nested)
     same = staged(nested, chosen.mix)
-    compare((same.payoff, same.fee, same.books), (chosen.payoff, chosen.fee, chosen.books), 1e-6)
+    assert_alike((same.payoff, same.fee, same.books), (chosen.payoff, chosen.fee, chosen.books), 1e-6)
 
 
 def test_draws_converge():
@@ -278,4 +278,4 @@ def test_derivatives_of_the_stage(name):
     got = slope_of_stage(p, direction)
     assert float(jnp.abs(got[0]).max()) > 1e-3
     ends = ((s.mix, s.effort, s.prices) for s in (up, down))
-    compare(got, jax.tree.map(lambda u, d: (u - d) / (2 * step), *ends), 1e-5)
+    assert_alike(got, jax.tree.map(lambda u, d: (u - d) / (2 * step), *ends), 1e-5)
