@@ -91,7 +91,7 @@ def equilibria(games: RestrictionGame, columns: Mapping[str, "xarray.Dataset"]) 
 
 def _solve(games: RestrictionGame, start: np.ndarray, search: bool) -> Solution:
     """From ``start``; without a search what stands there, certified or not."""
-    # one in two hundred is left that only best replies could settle, and they would take as long as all others together
+    # one in 170 is left; best replies settle one in ten of these and take as long as all others together
     return modelled(Batches(games), start, checked_tolerance(None), 1 + PATIENCE if search else 0)[0]
 
 
