@@ -20,15 +20,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from solver.compilation import PLAIN, as_here, compiler_options, cores
+from solver.compilation import PLAIN, as_here, compiler_options, cores, first_compiled, in_one_kernel
 from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _where
 
-SLAB = 8  # chunks of one call
+import os
+SLAB = int(os.environ.get('SLAB','8'))  # chunks of one call
 COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
 COARSE_STEPS, FINE_STEPS = 48, 16  # of a block, at most: what float32 cannot settle goes on in double
 LEFT = 1 / 4  # share of a block's lanes that may still run when it stops; the last block's run to their end
 # sums in XLA's own loops: handing them to a library of kernels (YNNPACK) cost half of a float32 step
-OWN_LOOPS = PLAIN | {"xla_cpu_experimental_ynn_fusion_type": ""}
+OWN_LOOPS = PLAIN | {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_prefer_vector_width": 512}
 
 
 def everything(x: Any) -> Any:
@@ -62,10 +63,11 @@ def fixed_points(
         raise ValueError(f"args has arrays with {counts} lanes: give every array the same last axis, not empty")
     total = counts.pop()
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
-    work = _Work(function, start, memory, accelerate, *limits)
+    work = _Work(function, start, memory, accelerate, chunk)
+    blank = _blank(work, args)
 
     waiting, state = np.arange(total), None
-    out: Any = None
+    out = jax.tree.map(lambda x: np.empty((*x.shape[:-1], total), x.dtype), _found(blank))
     devices = jax.local_devices()
     threads = max(cores(), len(devices))
     with ThreadPoolExecutor(threads) as pool:
@@ -73,71 +75,73 @@ def fixed_points(
             left = int(LEFT * chunk) if waiting.size > threads * chunk else 0
             size = min(SLAB * chunk, -(-waiting.size // (threads * chunk)) * chunk)
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
-            run = as_here(partial(_run, work, args, waiting, state, chunk, left))
+            run = as_here(partial(_run, work, args, waiting, state, blank, left, limits))
             where = [devices[k % len(devices)] for k in range(len(parts))]
-            # the first call alone compiles; after it they take turns
-            first = [run(parts[0], where[0])] if out is None else []
-            done = [*first, *pool.map(run, parts[len(first) :], where[len(first) :])]
-            if out is None:
-                out = jax.tree.map(lambda x: np.empty((*x.shape[:-1], total), x.dtype), done[0][0])
+            done = list(pool.map(run, parts, where))
             for at, (found, _, _) in zip(parts, done, strict=True):
                 _put(out, waiting[at], found)
             waiting = np.concatenate([left for _, left, _ in done])
             state = jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1), *[s for _, _, s in done])
-    return out
+    return FixedPoint(*out, out[1] <= tolerance)
 
 
 class _Work(NamedTuple):
-    """What is the same for every block."""
+    """What a program is compiled for."""
 
     function: Callable
     start: Callable
     memory: int
     accelerate: Callable
-    tolerance: Array
-    max_steps: Array
+    chunk: int
+
+
+@partial(jax.jit, static_argnums=0)
+def _begun(work: _Work, args: Any) -> _State:
+    return _begin(work.start(args), work.memory, work.accelerate, 1)
+
+
+def _blank(work: _Work, args: Any) -> _State:
+    """The state of a call's lanes, to be written over."""
+    some = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*x.shape[:-1], SLAB * work.chunk), x.dtype), args)
+    return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), _begun.eval_shape(work, some))
+
+
+def _found(state: _State) -> tuple[Any, Any, Any]:
+    return state.value, state.residual, state.num_steps
 
 
 def _run(
-    work: _Work, args: Any, waiting: np.ndarray, state: Any, chunk: int, left: int, at: slice, device: Any
-) -> tuple[FixedPoint, np.ndarray, Any]:
+    work: _Work, args: Any, waiting: np.ndarray, state: Any, blank: _State, left: int, limits: Any, at: slice, device: Any
+) -> tuple[Any, np.ndarray, Any]:
     """Solve some of the waiting lanes: what was found, the lanes still running, and their state."""
     lanes = waiting[at]
-    fill = np.resize(np.arange(len(lanes)), SLAB * chunk)
-    part = take(args, lanes[fill])
-    static = dict(accelerate=work.accelerate, function=work.function, chunk=chunk)
-    count = -(-len(lanes) // chunk)
-    how = work.start, work.memory, work.accelerate, chunk
+    fill = np.resize(np.arange(len(lanes)), SLAB * work.chunk)
+    given = take(take(state, at), fill) if state else blank
+    count = -(-len(lanes) // work.chunk)
     with jax.default_device(device):
-        given = take(take(state, at), fill) if state else _opened(part, count, *how)
-        new, found, on = _blocks()(part, given, count, left, work.tolerance, work.max_steps, **static)
-    on = np.flatnonzero(np.asarray(on)[: len(lanes)])
-    return jax.tree.map(np.asarray, found), lanes[on], take(jax.tree.map(np.asarray, new), on)
+        new = _blocks()(take(args, lanes[fill]), given, state is None, count, left, *limits, work=work)
+    new = take(jax.tree.map(np.asarray, new), slice(len(lanes)))
+    on = np.flatnonzero(_running(new, *map(np.asarray, limits)))
+    return _found(new), lanes[on], take(new, on)
 
 
 def take(tree: Any, at: Any) -> Any:
     """The lanes ``at`` (a slice, or indices) of arrays that have them last; neighbours in order are not copied."""
-    if not isinstance(at, slice) and at.size and (np.diff(at) == 1).all():
-        at = slice(at[0], at[-1] + 1)
+    at = _as_slice(at)
     if isinstance(at, slice):
         return jax.tree.map(lambda x: x[..., at], tree)
     return jax.tree.map(lambda x: np.take(x, at, axis=-1), tree)  # x[..., at] would put the lanes first in memory
 
 
+def _as_slice(at: Any) -> Any:
+    neighbours = not isinstance(at, slice) and at.size and (np.diff(at) == 1).all()
+    return slice(at[0], at[-1] + 1) if neighbours else at
+
+
 def _put(out: Any, lanes: np.ndarray, found: Any) -> None:
+    at = _as_slice(lanes)
     for whole, part in zip(jax.tree.leaves(out), jax.tree.leaves(found), strict=True):
-        whole[..., lanes] = part[..., : len(lanes)]
-
-
-@partial(jax.jit, static_argnums=(2, 3, 4, 5))
-def _opened(args, count, start, memory, accelerate, chunk) -> _State:
-    """The state before the first step of ``count`` chunks; zeros in those after them."""
-
-    def begun(args):
-        return _begin(start(args), memory, accelerate, 1)
-
-    blank = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(begun, args))
-    return jax.lax.fori_loop(0, count, lambda i, out: _paste(out, begun(_cut(args, i, chunk)), i, chunk), blank)
+        whole[..., at] = part
 
 
 def _cut(tree: Any, i: Any, chunk: int) -> Any:
@@ -150,48 +154,53 @@ def _paste(tree: Any, part: Any, i: Any, chunk: int) -> Any:
 
 @cache
 def _blocks():
-    static = ("function", "accelerate", "chunk")
-    return jax.jit(_all_blocks, static_argnames=static, compiler_options=compiler_options(OWN_LOOPS))
+    programs = [
+        jax.jit(partial(_all_blocks, how), static_argnames="work", compiler_options=compiler_options(OWN_LOOPS))
+        for how in (in_one_kernel, everything)
+    ]
+    return first_compiled(*programs)
 
 
-def _all_blocks(args, state, count, left, tolerance, max_steps, *, chunk, accelerate, function):
-    """Blocks one after another, ``count`` of them: the state, what was found, and which lanes still run."""
+def _all_blocks(how, args, state, fresh, count, left, tolerance, max_steps, *, work):
+    """Blocks one after another, ``count`` of them, from their start where ``fresh``; ``how`` a step is compiled."""
+    how = how if all(x.size for x in jax.tree.leaves(args)) else everything
 
-    def block(i, out):
-        own, begun = _cut((args, state), i, chunk)
-        return _paste(out, _block(function, own, begun, left, tolerance, max_steps, accelerate), i, chunk)
+    def one(i, state):
+        own, given = _cut((args, state), i, work.chunk)
+        return _paste(state, _block(how, work, own, given, fresh, left, tolerance, max_steps), i, work.chunk)
 
-    running = jnp.zeros(state.residual.shape, bool)
-    found = FixedPoint(state.value, state.residual, state.num_steps, running)
-    return jax.lax.fori_loop(0, count, block, (state, found, running))
+    return jax.lax.fori_loop(0, count, one, state)
 
 
-def _block(function, args, state, left, tolerance, max_steps, accelerate):
+def _block(how, work, args, state, fresh, left, tolerance, max_steps):
     """Steps until at most ``left`` lanes are left."""
     dtype = state.residual.dtype
+    low = jnp.float32 if dtype == jnp.float64 else dtype
 
     def steps(args, state, tolerance, at_most):
         until = jnp.minimum(state.num_steps + at_most, max_steps)
 
         def same(x, args):  # a function's own constants may be of double precision
-            return _cast(function(x, args), state.residual.dtype)
+            return _cast(work.function(x, args), state.residual.dtype)
 
         def many(s):
             return _running(s, tolerance, until).sum() > left
 
-        def step(s):
-            return _advance(same, args, s, tolerance, until, accelerate, 1)
+        @how
+        def step(s, args, tolerance, until):
+            return _advance(same, args, s, tolerance, until, work.accelerate, 1)
 
-        return jax.lax.while_loop(many, step, state)
+        return jax.lax.while_loop(many, lambda s: step(s, args, tolerance, until), state)
 
-    if dtype == jnp.float64:
-        low = steps(_cast(args, jnp.float32), _cast(state, jnp.float32), jnp.float32(COARSE), COARSE_STEPS)
-        low = _cast(low, dtype)
-        gained = jnp.isfinite(low.accelerated).all(axis=0) & (low.residual < state.residual)
-        state = _where(gained, low, state._replace(num_steps=low.num_steps))  # else float32 was not enough
-    state = steps(args, state, tolerance, FINE_STEPS)
-    found = FixedPoint(state.value, state.residual, state.num_steps, state.residual <= tolerance)
-    return state, found, _running(state, tolerance, max_steps)
+    coarse = _cast(args, low)
+    begun = jax.lax.cond(fresh, lambda: _cast(how(partial(_begun, work))(coarse), low), lambda: _cast(state, low))
+    state = jax.lax.cond(fresh, lambda: _cast(begun, dtype), lambda: state)
+    if low != dtype:
+        rough = _cast(steps(coarse, begun, jnp.float32(COARSE), COARSE_STEPS), dtype)
+        rough = rough._replace(residual=jnp.maximum(rough.residual, COARSE))  # rounded, it may be anything, 0 included
+        gained = jnp.isfinite(rough.accelerated).all(axis=0) & (rough.residual < state.residual)
+        state = _where(gained, rough, state._replace(num_steps=rough.num_steps))  # else float32 was not enough
+    return steps(args, state, tolerance, FINE_STEPS)
 
 
 def _cast(tree, dtype):

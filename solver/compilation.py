@@ -78,13 +78,46 @@ def apart(function: Callable[..., Any]) -> Callable[..., Any]:
     XLA joins a result's computation with every use of it and so computes it anew for each: a chain of small systems of
     equations came out 10 to 15 times as slow as its parts.
     """
+    return _called(function, inlineable="false")
+
+
+def in_one_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of arrays, loops and all, as one kernel of one thread on a CPU.
+
+    XLA else starts a kernel an operation, each at the price of some hundred numbers, and shares them out to threads that
+    other calls need. It refuses to compile a kernel with an operation so large that it would share it out (about two
+    floating-point operations for every number, and some thousand numbers): see :func:`first_compiled`. It may abort over
+    one that computes with empty arrays.
+    """
+    return _called(function, inlineable="false", xla_cpu_small_call="true")
+
+
+def _called(function: Callable[..., Any], **attributes: str) -> Callable[..., Any]:
     compiled = jax.jit(function, inline=False)
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:
         if jax.default_backend() != "cpu":
             return function(*args)
-        with set_xla_metadata(inlineable="false"):
+        with set_xla_metadata(**attributes):
             return compiled(*args)
+
+    return call
+
+
+def first_compiled(*programs: Callable[..., Any]) -> Callable[..., Any]:
+    """The first of some jitted programs that XLA compiles for arguments of the shapes given; static ones by name."""
+    refused = set()
+
+    def call(*args: Any, **static: Any) -> Any:
+        leaves, tree = jax.tree.flatten(args)
+        shapes = tree, *((jnp.shape(x), jnp.result_type(x)) for x in leaves), *static.items()
+        for k, program in enumerate(programs[:-1]):
+            try:
+                if (k, shapes) not in refused:
+                    return program(*args, **static)
+            except jax.errors.JaxRuntimeError:
+                refused.add((k, shapes))
+        return programs[-1](*args, **static)
 
     return call

@@ -131,12 +131,14 @@ def _start(args: tuple[Parameters, Market]) -> Stage:
 
 def _approach(args: tuple[Parameters, Market]) -> Stage:
     """Where Newton's steps begin: damped rounds lead away from the roots that only they would go to."""
-    stage = opening(*args)
-    for _ in range(ROUNDS):
+
+    def damped(_, stage: Stage) -> Stage:
         new = respond(stage, args)
         half = jax.tree.map(lambda a, b: (a + b) / 2, new, stage)
-        stage = Stage(half.logits, half.effort, new.prices)
-    return _turned(stage)
+        return Stage(half.logits, half.effort, new.prices)
+
+    # a loop, since XLA would join the rounds and compute the first one several times over
+    return _turned(jax.lax.fori_loop(0, ROUNDS, damped, opening(*args)))
 
 
 def _joint_step(stage: Stage, args: tuple[Parameters, Market]) -> Stage:

@@ -217,7 +217,8 @@ def sales(p: Parameters, m: Market, mix: Array, effort: Array, prices: Prices) -
 def opening_prices(m: Market, num_challengers: int) -> Prices:
     """Every markup at 1, its lowest: from there Newton's steps rise towards the answer."""
     cells = m.outside.shape
-    return Prices(jnp.ones_like(m.incumbent_type), jnp.ones((num_challengers, m.type_at_rest.shape[1], *cells)))
+    challenger = num_challengers, m.type_at_rest.shape[1], *cells
+    return Prices(jnp.ones_like(m.incumbent_type), jnp.ones(challenger, m.outside.dtype))
 
 
 def _positions(names: tuple[str, ...], among: tuple[str, ...]) -> np.ndarray:

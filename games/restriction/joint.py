@@ -9,9 +9,9 @@ Jacobian is an arrowhead. In a cell, with :math:`g_a = t_a e^{-\mu_a}`, :math:`s
     \delta R = D\,(\delta H - E - L\,\delta y),\qquad D^{-1} = 1 + \sum_a P_a g_a s_a / R,
 
 where a firm's expected sales change by E anyhow and by :math:`L\,\delta y` with its unknowns
-:math:`y = (V_C, V_S, V_A, x)`, logits and effort. Those reply by
-:math:`\delta y = y_0 - N\,\delta R + Q\,(\delta\Sigma - \delta P_S)`, so that four equations a firm give
-:math:`\delta y = z + Z\,\delta q`, and one more for every aggregate gives :math:`\delta q`.
+:math:`y`, its logits less that of the last strategy, and effort. Those reply by
+:math:`\delta y = y_0 - N\,\delta R + Q\,(\delta\Sigma - \delta P_S)`, so that three equations a firm (four where it may
+exit) give :math:`\delta y = z + Z\,\delta q`, and one more for every aggregate gives :math:`\delta q`.
 
 An effort at which the first-order condition holds but the profit is lowest repels: the slope of the best reply counts up to
 ``STEEPEST`` only.
@@ -33,7 +33,6 @@ from solver.compilation import apart
 
 STEEPEST = 0.93
 SOLD = 3  # strategies with a product
-UNKNOWNS = SOLD + 1  # and effort, the last
 
 
 class _Firms(NamedTuple):
@@ -52,11 +51,13 @@ class _Firms(NamedTuple):
 
 
 class _Replies(NamedTuple):
-    """δy = y0 - N δR + Q (δΣ - δP_S)."""
+    """δy = y0 - N δR + Q (δΣ - δP_S), and δ of the last strategy's logit = last - slope δR."""
 
     y0: Array  # (unknown, challenger)
     N: Array  # (unknown, challenger, cell)
     Q: Array  # (unknown, challenger)
+    last: Array  # (challenger)
+    slope: Array  # (challenger, cell)
 
 
 class _Incumbents(NamedTuple):
@@ -75,7 +76,7 @@ def joint_step(p: Parameters, m: Market, logits: Array, effort: Array, prices: P
     mix, g = _products(p, m, logits, effort, prices)
     G, own = _incumbents_products(m, prices), _own(mix, g)
     H = m.outside + add(own) + add(G)
-    f = _firms(mix, g, prices.challenger[:SOLD], own, _rivals(H, own), p.lag_slope * m.lag_slope[:, None])
+    f = _firms(len(logits), mix, g, prices.challenger[:SOLD], own, _rivals(H, own), p.lag_slope * m.lag_slope[:, None])
     r = _replies(p, m, f, logits, effort, member, saving)
     i = _incumbents(m, f, prices, G, H)
 
@@ -85,7 +86,7 @@ def joint_step(p: Parameters, m: Market, logits: Array, effort: Array, prices: P
     (dq,) = _solved(*_aggregates_system(f, i, _coupling(load, z), _coupling(load, Z)))
     dq = dq[:, 0]
     dy = _firms_move(z, Z, dq)
-    return _moved(m, f, i, dy, _rivals_move(f, dy, dq[:-1]), dq[:-1], logits, effort, prices)
+    return _moved(m, f, r, i, dy, _rivals_move(f, dy, dq[:-1]), dq[:-1], logits, effort, prices)
 
 
 @apart
@@ -111,12 +112,17 @@ def _rivals(H: Array, own: Array) -> Array:
     return H - own
 
 
-def _firms(mix: Array, g: Array, mu: Array, own: Array, R: Array, boost: Array) -> _Firms:
-    P, s = mix[:, :, None], _shares(g, R)
+def _firms(strategies: int, mix: Array, g: Array, mu: Array, own: Array, R: Array, boost: Array) -> _Firms:
+    P, s, free = mix[:, :, None], _shares(g, R), strategies - 1
     fixed, E = _drift(P, g, s, mu)
-    c, v, a = mix
-    to_sovereign = jnp.stack([-c * v, v - v * v, -a * v, jnp.zeros_like(v)])
-    return _Firms(mix, g, s, fixed, R, boost, E, _inertia(P, g, s, R), _pull(P, g, own, s, boost), to_sovereign)
+    L = jnp.concatenate([_pull(P[:free], g[:free], own), _boosted(P, g, s, boost)])
+    return _Firms(mix, g, s, fixed, R, boost, E, _inertia(P, g, s, R), L, _log_slopes(mix[:free], SOVEREIGN) * mix[SOVEREIGN])
+
+
+def _log_slopes(mix: Array, strategy: int) -> Array:
+    """∂ln P/∂y of a strategy (unknown, challenger)."""
+    own = [1 - P if k == strategy else -P for k, P in enumerate(mix)]
+    return jnp.stack([*own, jnp.zeros_like(mix[0])])
 
 
 @apart
@@ -136,8 +142,13 @@ def _inertia(P: Array, g: Array, s: Array, R: Array) -> Array:
 
 
 @apart
-def _pull(P: Array, g: Array, own: Array, s: Array, boost: Array) -> Array:
-    return jnp.stack([*(P * (g - own)), (P * g * (1 - s))[SOVEREIGN] * boost])
+def _pull(P: Array, g: Array, own: Array) -> Array:
+    return P * (g - own)
+
+
+@apart
+def _boosted(P: Array, g: Array, s: Array, boost: Array) -> Array:
+    return (P * g * (1 - s))[SOVEREIGN, None] * boost
 
 
 def _replies(p: Parameters, m: Market, f: _Firms, logits: Array, effort: Array, member, saving) -> _Replies:
@@ -207,10 +218,15 @@ def _payoff_slopes(p: Parameters, m: Market, f: _Firms, gain: Array, x_R: Array)
 def _stacked(logits: Array, goal, slopes, shares, by_mates: Array, moves) -> _Replies:
     (c, s, a), (own, to_s, to_a), (x0, x_R, x_Q) = slopes, shares, moves
     c = own[:, None] * c + to_s[:, None] * s + to_a[:, None] * a
+    by_mates = [to_s * by_mates, by_mates, *[jnp.zeros_like(by_mates)] * (len(logits) - 2)]
+    gap = [v - logit for v, logit in zip([*goal, *logits[SOLD:]], logits, strict=True)]
+    slope = [c, s, a, *[jnp.zeros_like(c)] * (len(logits) - SOLD)]
     return _Replies(
-        y0=jnp.stack([*(goal[k] - logits[k] for k in range(SOLD)), x0]),
-        N=jnp.stack([c, s, a, x_R]),
-        Q=jnp.stack([to_s * by_mates, by_mates, jnp.zeros_like(x_Q), x_Q]),
+        y0=jnp.stack([*(v - gap[-1] for v in gap[:-1]), x0]),
+        N=jnp.stack([*(v - slope[-1] for v in slope[:-1]), x_R]),
+        Q=jnp.stack([*by_mates[:-1], x_Q]),
+        last=gap[-1],
+        slope=slope[-1],
     )
 
 
@@ -230,8 +246,7 @@ def _clients(f: _Firms, H: Array) -> tuple[Array, Array]:
 @apart
 def _clients_move(f: _Firms, H: Array, sold: Array, slack: Array, mu: Array) -> tuple[Array, ...]:
     """The clients' share S, with δS = S0 + S1 δH + C δy."""
-    c, v, a = f.mix
-    chosen = jnp.stack([1 - c, -v, -a, jnp.zeros_like(c)])  # ∂ln P_C/∂y
+    chosen = _log_slopes(f.mix[: len(f.L) - 1], CLIENT)
     S0 = add(sold * (mu - 1 - f.fixed[CLIENT] - slack * f.E))
     return add(sold), S0, add(sold * (slack - 1 / H)), sold * (chosen[:, :, None] - slack * f.L)
 
@@ -261,7 +276,7 @@ def _weights(f: _Firms, r: _Replies) -> Array:
 @apart
 def _own_effects(f: _Firms, r: _Replies, ND: Array) -> Array:
     both = sum(ND[:, None, :, k] * f.L[None, :, :, k] for k in range(ND.shape[2]))
-    return _eye(UNKNOWNS, r.y0) - both + r.Q[:, None] * f.to_sovereign[None]
+    return _eye(len(r.y0), r.y0) - both + r.Q[:, None] * f.to_sovereign[None]
 
 
 @apart
@@ -277,11 +292,14 @@ def _loads(f: _Firms, i: _Incumbents, member: Array) -> Array:
     return jnp.concatenate([jnp.moveaxis(load, 2, 0), (member * f.to_sovereign)[None]])
 
 
-@apart
 def _coupling(load: Array, Z: Array) -> Any:
-    """(aggregate, columns of Z)"""
-    pairs = [(k, j) for k in range(load.shape[1]) for j in range(load.shape[2])]
-    return sum(load[:, k, None, j] * Z[None, k, :, j] for k, j in pairs)
+    """(aggregate, columns of Z), a challenger at a time."""
+    return sum(_of_one(load[:, :, j], Z[:, :, j]) for j in range(load.shape[2]))
+
+
+@apart
+def _of_one(load: Array, Z: Array) -> Any:
+    return sum(load[:, k, None] * Z[None, k] for k in range(load.shape[1]))
 
 
 def _aggregates_system(f: _Firms, i: _Incumbents, fixed: Array, coupling: Array) -> tuple[Array, Array]:
@@ -308,17 +326,18 @@ def _firms_move(z: Array, Z: Array, dq: Array) -> Array:
 
 @apart
 def _rivals_move(f: _Firms, dy: Array, dH: Array) -> Array:
-    return f.D * (dH - f.E - sum(f.L[k] * dy[k, :, None] for k in range(UNKNOWNS)))
+    return f.D * (dH - f.E - sum(f.L[k] * dy[k, :, None] for k in range(len(dy))))
 
 
 @apart
-def _moved(m: Market, f: _Firms, i: _Incumbents, dy: Array, dR: Array, dH: Array, logits: Array, effort: Array, prices):
-    of_clients = sum(i.C[k, j] * dy[k, j] for k in range(UNKNOWNS) for j in range(dy.shape[1]))
-    lift, shift = f.boost * dy[SOLD, :, None], dR / f.R
+def _moved(m: Market, f: _Firms, r: _Replies, i: _Incumbents, dy: Array, dR: Array, dH: Array, logits, effort, prices):
+    last = r.last - _total(r.slope * dR)
+    of_clients = sum(i.C[k, j] * dy[k, j] for k in range(len(dy)) for j in range(dy.shape[1]))
+    lift, shift = f.boost * dy[-1, :, None], dR / f.R
     sold = [1 + f.fixed[0] - f.s[0] * shift, 1 + f.fixed[1] + f.s[1] * (lift - shift), 1 + f.fixed[2] - f.s[2] * shift]
     return (
-        jnp.concatenate([logits[:SOLD] + dy[:SOLD], logits[SOLD:]]),
-        jnp.clip(effort + dy[SOLD], 0, m.effort_bound),
+        jnp.concatenate([logits[:-1] + dy[:-1], logits[-1:]]) + last,
+        jnp.clip(effort + dy[-1], 0, m.effort_bound),
         Prices(
             prices.incumbent + i.E + i.F * dH + i.T * of_clients,
             jnp.concatenate([jnp.stack(sold), prices.challenger[SOLD:]]),
