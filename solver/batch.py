@@ -1,13 +1,14 @@
 r"""Many independent fixed points at once: blocks of accelerated steps, from which finished problems leave.
 
 A batch under one ``while_loop`` waits for its slowest problem. Here a chunk of lanes, small enough for a core's cache,
-steps until few of them are still running; those are gathered with the stragglers of other chunks into new ones. A
-block first steps in single precision, where a step costs a third, then polishes in double:
+steps until few of them are still running; those are gathered with the stragglers of other chunks, the farthest from their
+end together. A block first steps in single precision, where a step costs a third, then polishes in double:
 
 .. math:: |F(x) - x| \le \mathrm{COARSE}\ \text{in float32},\qquad |F(x) - x| \le \text{tolerance in the precision given}
 
-What counts is the second test alone. Chunks run on as many threads as there are cores. The host decides who runs, so
-none of this can be traced or differentiated: see :func:`solver.fixed_point.fixed_point` for that.
+What counts is the second test alone. Chunks run on as many threads as there are cores, a step in one kernel of its own.
+The host decides who runs, so none of this can be traced or differentiated: see :func:`solver.fixed_point.fixed_point` for
+that.
 """
 
 from collections.abc import Callable
@@ -23,11 +24,11 @@ from jax import Array
 from solver.compilation import PLAIN, as_here, compiler_options, cores, first_compiled, in_one_kernel
 from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _where
 
-import os
-SLAB = int(os.environ.get('SLAB','8'))  # chunks of one call
+SLAB = 8  # chunks of one call
 COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
-COARSE_STEPS, FINE_STEPS = 48, 16  # of a block, at most: what float32 cannot settle goes on in double
-LEFT = 1 / 4  # share of a block's lanes that may still run when it stops; the last block's run to their end
+COARSE_STEPS = 8  # of a block, at most: what float32 cannot settle goes on in double
+SMALL = 600 * 2**10  # bytes of a block's arguments and state: of larger ones XLA refuses a step as one kernel
+LEFT = 1 / 4  # share of a block's lanes that may still run when it stops; stragglers run to their end
 # sums in XLA's own loops: handing them to a library of kernels (YNNPACK) cost half of a float32 step
 OWN_LOOPS = PLAIN | {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_prefer_vector_width": 512}
 
@@ -46,6 +47,7 @@ def fixed_points(
     memory: int = 4,
     accelerate: Callable[[Any], Any] = everything,
     chunk: int = 128,
+    one_kernel: bool = False,
 ) -> FixedPoint:
     """The fixed points of ``function(x, args)`` reached from ``start(args)``, one a lane.
 
@@ -53,6 +55,8 @@ def fixed_points(
     :param start: x at the start, from args; like ``function`` and ``accelerate`` a module-level function, since another
         function object means another compilation.
     :param chunk: lanes of a block. A power of two; a block's state and arguments should fit a core's cache.
+    :param one_kernel: whether XLA may compile a step into one kernel (:func:`solver.compilation.in_one_kernel`): not every
+        function survives it.
     :return: :class:`solver.fixed_point.FixedPoint` with the lanes last in every array. A lane that was not solved is a
         False in ``converged``. The lanes' order has no effect on their results beyond rounding.
     :raises ValueError: if the arrays of ``args`` disagree on the number of lanes.
@@ -63,25 +67,29 @@ def fixed_points(
         raise ValueError(f"args has arrays with {counts} lanes: give every array the same last axis, not empty")
     total = counts.pop()
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
-    work = _Work(function, start, memory, accelerate, chunk)
+    work = _Work(function, start, memory, accelerate, chunk, one_kernel)
     blank = _blank(work, args)
 
     waiting, state = np.arange(total), None
     out = jax.tree.map(lambda x: np.empty((*x.shape[:-1], total), x.dtype), _found(blank))
     devices = jax.local_devices()
     threads = max(cores(), len(devices))
+    left = int(LEFT * chunk) if total > threads * chunk else 0
     with ThreadPoolExecutor(threads) as pool:
         while waiting.size:
-            left = int(LEFT * chunk) if waiting.size > threads * chunk else 0
-            size = min(SLAB * chunk, -(-waiting.size // (threads * chunk)) * chunk)
+            size = min(
+                SLAB * chunk, -(-waiting.size // (4 * threads * chunk)) * chunk
+            )  # some parts take longer than others
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
             run = as_here(partial(_run, work, args, waiting, state, blank, left, limits))
             where = [devices[k % len(devices)] for k in range(len(parts))]
             done = list(pool.map(run, parts, where))
             for at, (found, _, _) in zip(parts, done, strict=True):
                 _put(out, waiting[at], found)
-            waiting = np.concatenate([left for _, left, _ in done])
+            waiting = np.concatenate([lanes for _, lanes, _ in done])
             state = jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1), *[s for _, _, s in done])
+            farthest = np.argsort(-state.residual)
+            waiting, state, left = waiting[farthest], take(state, farthest), 0
     return FixedPoint(*out, out[1] <= tolerance)
 
 
@@ -93,6 +101,7 @@ class _Work(NamedTuple):
     memory: int
     accelerate: Callable
     chunk: int
+    one_kernel: bool
 
 
 @partial(jax.jit, static_argnums=0)
@@ -111,7 +120,15 @@ def _found(state: _State) -> tuple[Any, Any, Any]:
 
 
 def _run(
-    work: _Work, args: Any, waiting: np.ndarray, state: Any, blank: _State, left: int, limits: Any, at: slice, device: Any
+    work: _Work,
+    args: Any,
+    waiting: np.ndarray,
+    state: Any,
+    blank: _State,
+    left: int,
+    limits: Any,
+    at: slice,
+    device: Any,
 ) -> tuple[Any, np.ndarray, Any]:
     """Solve some of the waiting lanes: what was found, the lanes still running, and their state."""
     lanes = waiting[at]
@@ -163,7 +180,9 @@ def _blocks():
 
 def _all_blocks(how, args, state, fresh, count, left, tolerance, max_steps, *, work):
     """Blocks one after another, ``count`` of them, from their start where ``fresh``; ``how`` a step is compiled."""
-    how = how if all(x.size for x in jax.tree.leaves(args)) else everything
+    sizes = [x.nbytes for x in jax.tree.leaves((args, state))]
+    if not work.one_kernel or not all(x.size for x in jax.tree.leaves(args)) or sum(sizes) > SLAB * SMALL:
+        how = everything
 
     def one(i, state):
         own, given = _cut((args, state), i, work.chunk)
@@ -177,9 +196,7 @@ def _block(how, work, args, state, fresh, left, tolerance, max_steps):
     dtype = state.residual.dtype
     low = jnp.float32 if dtype == jnp.float64 else dtype
 
-    def steps(args, state, tolerance, at_most):
-        until = jnp.minimum(state.num_steps + at_most, max_steps)
-
+    def steps(args, state, tolerance, until):
         def same(x, args):  # a function's own constants may be of double precision
             return _cast(work.function(x, args), state.residual.dtype)
 
@@ -196,11 +213,12 @@ def _block(how, work, args, state, fresh, left, tolerance, max_steps):
     begun = jax.lax.cond(fresh, lambda: _cast(how(partial(_begun, work))(coarse), low), lambda: _cast(state, low))
     state = jax.lax.cond(fresh, lambda: _cast(begun, dtype), lambda: state)
     if low != dtype:
-        rough = _cast(steps(coarse, begun, jnp.float32(COARSE), COARSE_STEPS), dtype)
+        few = jnp.minimum(begun.num_steps + COARSE_STEPS, max_steps)
+        rough = _cast(steps(coarse, begun, jnp.float32(COARSE), few), dtype)
         rough = rough._replace(residual=jnp.maximum(rough.residual, COARSE))  # rounded, it may be anything, 0 included
         gained = jnp.isfinite(rough.accelerated).all(axis=0) & (rough.residual < state.residual)
         state = _where(gained, rough, state._replace(num_steps=rough.num_steps))  # else float32 was not enough
-    return steps(args, state, tolerance, FINE_STEPS)
+    return steps(args, state, tolerance, max_steps)
 
 
 def _cast(tree, dtype):

@@ -88,7 +88,13 @@ def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_ST
     limits = tolerance, max_steps
     if p.demand == "logit":
         found = fixed_points(
-            _joint_step, _approach, (p, m), tolerance=tolerance, max_steps=min(max_steps, JOINT_STEPS), memory=0
+            _joint_step,
+            _approach,
+            (p, m),
+            tolerance=tolerance,
+            max_steps=min(max_steps, JOINT_STEPS),
+            memory=0,
+            one_kernel=True,
         )
         found = found._replace(value=_turned(found.value))
     else:

@@ -116,7 +116,9 @@ def _firms(strategies: int, mix: Array, g: Array, mu: Array, own: Array, R: Arra
     P, s, free = mix[:, :, None], _shares(g, R), strategies - 1
     fixed, E = _drift(P, g, s, mu)
     L = jnp.concatenate([_pull(P[:free], g[:free], own), _boosted(P, g, s, boost)])
-    return _Firms(mix, g, s, fixed, R, boost, E, _inertia(P, g, s, R), L, _log_slopes(mix[:free], SOVEREIGN) * mix[SOVEREIGN])
+    return _Firms(
+        mix, g, s, fixed, R, boost, E, _inertia(P, g, s, R), L, _log_slopes(mix[:free], SOVEREIGN) * mix[SOVEREIGN]
+    )
 
 
 def _log_slopes(mix: Array, strategy: int) -> Array:
