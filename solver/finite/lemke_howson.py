@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from solver.compilation import in_one_kernel
 from solver.finite.lanes import allowed, gains, in_chunks, joined, least, total
 from solver.finite.support import two_players
 from solver.normal_form import NormalForm
@@ -39,6 +40,8 @@ def lemke_howson(game: NormalForm, label: int | Array = 0, *, max_steps: int = 1
 
 
 MEMORY = 2**17  # numbers that a chunk of games keeps in the cache
+# of small games pivots are one kernel each, twice as fast; it has to be small, or XLA refuses it, and full
+KERNEL_MEMORY, SMALL, FULL = 2**15, 256, 64
 
 
 class _Path(NamedTuple):
@@ -133,12 +136,17 @@ def _chunk(payoffs: Array, label: Array, max_steps: Array):
 def _advance(path: _Path, label: Array, max_steps: Array, m: int, n: int, last: bool = False):
     """To the end, or until three lanes in four have arrived; the rest goes on by itself."""
     lanes = label.shape[0]
-    few = lanes // 4 if not last and lanes >= 64 else 0
+    few = lanes // 4 if not last and lanes >= FULL else 0
 
     def running(p: _Path) -> Array:
         return (~p.done & (p.steps < max_steps)).sum() > few
 
-    path = jax.lax.while_loop(running, lambda p: _step(p, label, m), path)
+    def step(path: _Path, label: Array) -> _Path:
+        return _step(path, label, m)
+
+    if lanes >= FULL and _numbers(m, n) <= SMALL:
+        step = in_one_kernel(step)
+    path = jax.lax.while_loop(running, lambda p: step(p, label), path)
     values = []
     for table, basic, first, size in zip(path.tables, path.basics, (0, m), (m, n), strict=True):
         at = jnp.arange(first, first + size, dtype=jnp.int32)[:, None, None]
@@ -152,8 +160,13 @@ def _advance(path: _Path, label: Array, max_steps: Array, m: int, n: int, last: 
     return tuple(a.at[..., rest].set(b) for a, b in zip(found, later, strict=True))
 
 
+def _numbers(m: int, n: int) -> int:
+    """Of both tableaux."""
+    return (m + n) * (m + n + 1)
+
+
 @jax.jit
 def _solve(payoffs: Array, label: Array, max_steps: Array):
     _, _, m, n = payoffs.shape
-    size = max(MEMORY // ((m + n) * (m + n + 1)), 1)
+    size = max((KERNEL_MEMORY if _numbers(m, n) <= SMALL else MEMORY) // _numbers(m, n), 1)
     return joined(lambda *games: in_chunks(_chunk, size, *games))(payoffs, label, max_steps)
