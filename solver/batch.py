@@ -19,18 +19,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from solver.compilation import PLAIN, as_here, compiler_options, cores, first_compiled, in_one_kernel
+from solver.compilation import OWN_LOOPS, as_here, compiler_options, cores, first_compiled, in_one_kernel
 from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _where
 
 SLAB = 8  # chunks of one call
 COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
-COARSE_STEPS = 8  # of a block, at most: what float32 cannot settle goes on in double
+COARSE_STEPS = 24  # of a block, at most: what float32 cannot settle goes on in double
 SMALL = 600 * 2**10  # bytes of a block's arguments and state: of larger ones XLA refuses a step as one kernel
 LEFT = 1 / 4  # share of a block's lanes that may still run when it stops; stragglers run to their end
-# sums in XLA's own loops: handing them to a library of kernels (YNNPACK) cost half of a float32 step
-OWN_LOOPS = PLAIN | {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_prefer_vector_width": 512}
 
 
 def everything(x: Any) -> Any:
@@ -77,9 +74,8 @@ def fixed_points(
     left = int(LEFT * chunk) if total > threads * chunk else 0
     with ThreadPoolExecutor(threads) as pool:
         while waiting.size:
-            size = min(
-                SLAB * chunk, -(-waiting.size // (4 * threads * chunk)) * chunk
-            )  # some parts take longer than others
+            shares = threads if state is None else 4 * threads  # stragglers take more and less long
+            size = min(SLAB * chunk, -(-waiting.size // (shares * chunk)) * chunk)
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
             run = as_here(partial(_run, work, args, waiting, state, blank, left, limits))
             where = [devices[k % len(devices)] for k in range(len(parts))]
@@ -90,7 +86,8 @@ def fixed_points(
             state = jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1), *[s for _, _, s in done])
             farthest = np.argsort(-state.residual)
             waiting, state, left = waiting[farthest], take(state, farthest), 0
-    return FixedPoint(*out, out[1] <= tolerance)
+    value, residual, num_steps = out
+    return FixedPoint(value, residual, num_steps, residual <= tolerance)
 
 
 class _Work(NamedTuple):
@@ -151,8 +148,9 @@ def take(tree: Any, at: Any) -> Any:
 
 
 def _as_slice(at: Any) -> Any:
-    neighbours = not isinstance(at, slice) and at.size and (np.diff(at) == 1).all()
-    return slice(at[0], at[-1] + 1) if neighbours else at
+    if isinstance(at, slice) or not at.size or (np.diff(at) != 1).any():
+        return at
+    return slice(at[0], at[-1] + 1)
 
 
 def _put(out: Any, lanes: np.ndarray, found: Any) -> None:

@@ -17,6 +17,8 @@ from jax.core import Tracer
 from jax.experimental.xla_metadata import set_xla_metadata
 
 PLAIN = {"xla_cpu_use_fusion_emitters": False}
+# programs of long loops over lanes: sums handed to a library of kernels (YNNPACK) cost half of a float32 step
+OWN_LOOPS = PLAIN | {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_prefer_vector_width": 512}
 # programs that run for less time than they take to compile; derivatives came out as NaN once at level 0, so not where a
 # NaN would go unnoticed
 ONCE = PLAIN | {"xla_backend_optimization_level": 0}

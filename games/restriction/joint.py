@@ -220,13 +220,13 @@ def _payoff_slopes(p: Parameters, m: Market, f: _Firms, gain: Array, x_R: Array)
 def _stacked(logits: Array, goal, slopes, shares, by_mates: Array, moves) -> _Replies:
     (c, s, a), (own, to_s, to_a), (x0, x_R, x_Q) = slopes, shares, moves
     c = own[:, None] * c + to_s[:, None] * s + to_a[:, None] * a
-    by_mates = [to_s * by_mates, by_mates, *[jnp.zeros_like(by_mates)] * (len(logits) - 2)]
+    mated = [to_s * by_mates, by_mates, *[jnp.zeros_like(by_mates)] * (len(logits) - 2)]
     gap = [v - logit for v, logit in zip([*goal, *logits[SOLD:]], logits, strict=True)]
     slope = [c, s, a, *[jnp.zeros_like(c)] * (len(logits) - SOLD)]
     return _Replies(
         y0=jnp.stack([*(v - gap[-1] for v in gap[:-1]), x0]),
         N=jnp.stack([*(v - slope[-1] for v in slope[:-1]), x_R]),
-        Q=jnp.stack([*by_mates[:-1], x_Q]),
+        Q=jnp.stack([*mated[:-1], x_Q]),
         last=gap[-1],
         slope=slope[-1],
     )

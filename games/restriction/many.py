@@ -6,6 +6,7 @@ The host decides which stages are still to be solved, so none of this can be tra
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from games.restriction.frontier import ROOT_STEPS, expected, next_speed, outcome
 from games.restriction.outcomes import measured
 from games.restriction.parameters import Parameters
 from solver.batch import take
-from solver.compilation import as_here, cores
+from solver.compilation import OWN_LOOPS, as_here, compiler_options, cores
 from solver.fixed_point import FixedPoint
 
 BLOCK = 16384  # profiles at a time, at most
@@ -88,7 +89,7 @@ def _played(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> tuple:
 
 
 def _stages(p: Parameters, restriction: np.ndarray, gamma: np.ndarray) -> tuple[Market, FixedPoint]:
-    m = _in_pieces(_market, p, restriction, gamma)
+    m = _in_pieces(market, p, restriction, gamma)
     return m, solve_stages(p, m)
 
 
@@ -97,15 +98,10 @@ def _gap(p: Parameters, m: Market, solved: FixedPoint, base: np.ndarray, gamma: 
     return p.appropriability * (_in_pieces(_return, p, m, solved) / base - 1) + 1 - gamma
 
 
-_market = jax.jit(market)
-
-
-@jax.jit
 def _return(p: Parameters, m: Market, solved: FixedPoint) -> Array:
     return jax.vmap(lambda *args: expected(*args).books.return_, -1, -1)(p, m, solved)
 
 
-@jax.jit
 def _profits(p, restriction, m, solved, gamma, base, settled) -> Array:
     """Ω (incumbent, profile), NaN where the followers are not in equilibrium."""
 
@@ -117,7 +113,6 @@ def _profits(p, restriction, m, solved, gamma, base, settled) -> Array:
     return _over_plays(one, p, restriction, m, solved, gamma, base, settled)
 
 
-@jax.jit
 def _measures(p, restriction, m, solved, gamma, base, settled) -> dict[str, Array]:
     return _over_plays(measured, p, restriction, m, solved, gamma, base, settled)
 
@@ -134,14 +129,21 @@ def _in_pieces(function, *args):
     num = args[-1].shape[-1] if isinstance(args[-1], np.ndarray) else args[-1].residual.shape[-1]
     pieces = [np.arange(first, min(first + PIECES[1], num)) for first in range(0, num, PIECES[1])]
 
+    compiled = _compiled(function)
+
     def piece(at):
-        return jax.tree.map(np.asarray, function(*take(args, np.resize(at, PIECES[at.size > PIECES[0]]))))
+        return jax.tree.map(np.asarray, compiled(*take(args, np.resize(at, PIECES[at.size > PIECES[0]]))))
 
     out = [piece(pieces[0])]  # compiles; the others take turns
     if len(pieces) > 1:
         with ThreadPoolExecutor(cores()) as pool:
             out += pool.map(as_here(piece), pieces[1:])
     return jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1)[..., :num], *out)
+
+
+@cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(function, compiler_options=compiler_options(OWN_LOOPS))
 
 
 def _put(whole, at: np.ndarray, part) -> None:
