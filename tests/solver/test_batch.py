@@ -72,9 +72,9 @@ def test_failures_are_flags():
     """No fixed point (rate 1), no number (NaN), and beyond float32's range: the other lanes do not notice."""
     rates, shifts = np.full(LANES, 0.5), np.ones(LANES)
     rates[7], shifts[11], shifts[200] = 1.0, np.nan, 1e60
-    found = solve((rates, shifts), function=line, tolerance=1e-9, memory=0, max_steps=90)
+    found = solve((rates, shifts), function=line, tolerance=1e-9, memory=0, max_steps=150)
     assert_array_equal(np.flatnonzero(~found.converged), [7, 11])
-    assert found.num_steps[7] == 90
+    assert found.num_steps[7] == 150
     assert_allclose(found.value[:, 200], 2e60, rtol=1e-14)
     fine = found.converged & (shifts == 1)
     assert_allclose(found.value[:, fine], 2.0, atol=1e-8)
