@@ -6,9 +6,8 @@ end together. A block first steps in single precision, where a step costs a thir
 
 .. math:: |F(x) - x| \le \mathrm{COARSE}\ \text{in float32},\qquad |F(x) - x| \le \text{tolerance in the precision given}
 
-What counts is the second test alone. Chunks run on as many threads as there are cores, a step in one kernel of its own.
-The host decides who runs, so none of this can be traced or differentiated: see :func:`solver.fixed_point.fixed_point` for
-that.
+What counts is the second test alone. Chunks run on as many threads as there are cores. The host decides who runs, so none
+of this can be traced or differentiated: see :func:`solver.fixed_point.fixed_point` for that.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,9 @@ from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _
 SLAB = 8  # chunks of one call
 COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
 COARSE_STEPS = 24  # of a block, at most: what float32 cannot settle goes on in double
-SMALL = 600 * 2**10  # bytes of a block's arguments and state: of larger ones XLA refuses a step as one kernel
+SMALL = (
+    600 * 2**10
+)  # bytes of a block's arguments and state: above it XLA refused the restriction game's step as one kernel
 LEFT = 1 / 4  # share of a block's lanes that may still run when it stops; stragglers run to their end
 
 
@@ -49,11 +50,11 @@ def fixed_points(
     """The fixed points of ``function(x, args)`` reached from ``start(args)``, one a lane.
 
     :param args: a pytree of float arrays, every one with the lanes last.
-    :param start: x at the start, from args; like ``function`` and ``accelerate`` a module-level function, since another
-        function object means another compilation.
+    :param start: x at the start, from args, computed in single precision and so within its range; like ``function`` and
+        ``accelerate`` a module-level function, since another function object means another compilation.
     :param chunk: lanes of a block. A power of two; a block's state and arguments should fit a core's cache.
-    :param one_kernel: whether XLA may compile a step into one kernel (:func:`solver.compilation.in_one_kernel`): not every
-        function survives it.
+    :param one_kernel: whether to let XLA compile a step into one kernel (:func:`solver.compilation.in_one_kernel`, which may
+        abort the process over a function not tried with it).
     :return: :class:`solver.fixed_point.FixedPoint` with the lanes last in every array. A lane that was not solved is a
         False in ``converged``. The lanes' order has no effect on their results beyond rounding.
     :raises ValueError: if the arrays of ``args`` disagree on the number of lanes.
@@ -63,9 +64,10 @@ def fixed_points(
     if len(counts) != 1 or 0 in counts:
         raise ValueError(f"args has arrays with {counts} lanes: give every array the same last axis, not empty")
     total = counts.pop()
-    limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
-    work = _Work(function, start, memory, accelerate, chunk, one_kernel)
+    limits = np.asarray(jnp.asarray(tolerance)), np.asarray(max_steps, np.int32)
+    work = _Work(function, start, memory, accelerate, chunk)
     blank = _blank(work, args)
+    blocks = _kernels() if one_kernel and _small(args, blank, chunk) else _blocks(operation_by_operation)
 
     waiting, state = np.arange(total), None
     out = jax.tree.map(lambda x: np.empty((*x.shape[:-1], total), x.dtype), _found(blank))
@@ -77,17 +79,17 @@ def fixed_points(
             shares = threads if state is None else 4 * threads  # stragglers take more and less long
             size = min(SLAB * chunk, -(-waiting.size // (shares * chunk)) * chunk)
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
-            run = as_here(partial(_run, work, args, waiting, state, blank, left, limits))
+            run = as_here(partial(_run, blocks, work, args, waiting, state, blank, left, limits))
             where = [devices[k % len(devices)] for k in range(len(parts))]
             done = list(pool.map(run, parts, where))
             for at, (found, _, _) in zip(parts, done, strict=True):
                 _put(out, waiting[at], found)
             waiting = np.concatenate([lanes for _, lanes, _ in done])
             state = jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1), *[s for _, _, s in done])
-            farthest = np.argsort(-state.residual)
+            farthest = np.argsort(state.residual)[::-1]  # NaN before all
             waiting, state, left = waiting[farthest], take(state, farthest), 0
     value, residual, num_steps = out
-    return FixedPoint(value, residual, num_steps, residual <= tolerance)
+    return FixedPoint(value, residual, num_steps, residual <= limits[0])
 
 
 class _Work(NamedTuple):
@@ -98,7 +100,6 @@ class _Work(NamedTuple):
     memory: int
     accelerate: Callable
     chunk: int
-    one_kernel: bool
 
 
 @partial(jax.jit, static_argnums=0)
@@ -112,11 +113,17 @@ def _blank(work: _Work, args: Any) -> _State:
     return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), _begun.eval_shape(work, some))
 
 
+def _small(args: Any, state: _State, chunk: int) -> bool:
+    bytes_of_a_chunk = [x.nbytes // x.shape[-1] * chunk for x in jax.tree.leaves((args, state))]
+    return all(x.size for x in jax.tree.leaves(args)) and sum(bytes_of_a_chunk) <= SMALL
+
+
 def _found(state: _State) -> tuple[Any, Any, Any]:
     return state.value, state.residual, state.num_steps
 
 
 def _run(
+    blocks: Callable,
     work: _Work,
     args: Any,
     waiting: np.ndarray,
@@ -133,9 +140,9 @@ def _run(
     given = take(take(state, at), fill) if state else blank
     count = -(-len(lanes) // work.chunk)
     with jax.default_device(device):
-        new = _blocks()(take(args, lanes[fill]), given, state is None, count, left, *limits, work=work)
+        new = blocks(take(args, lanes[fill]), given, state is None, count, left, *limits, work=work)
     new = take(jax.tree.map(np.asarray, new), slice(len(lanes)))
-    on = np.flatnonzero(_running(new, *map(np.asarray, limits)))
+    on = np.flatnonzero(_running(new, *limits))
     return _found(new), lanes[on], take(new, on)
 
 
@@ -167,20 +174,23 @@ def _paste(tree: Any, part: Any, i: Any, chunk: int) -> Any:
     return jax.tree.map(lambda x, y: jax.lax.dynamic_update_slice_in_dim(x, y, i * chunk, axis=-1), tree, part)
 
 
+def operation_by_operation(function: Callable) -> Callable:
+    return function
+
+
 @cache
-def _blocks():
-    programs = [
-        jax.jit(partial(_all_blocks, how), static_argnames="work", compiler_options=compiler_options(OWN_LOOPS))
-        for how in (in_one_kernel, everything)
-    ]
-    return first_compiled(*programs)
+def _kernels() -> Callable:
+    return first_compiled(_blocks(in_one_kernel), _blocks(operation_by_operation))
+
+
+@cache
+def _blocks(how: Callable) -> Callable:
+    options = compiler_options(OWN_LOOPS)
+    return jax.jit(partial(_all_blocks, how), static_argnames="work", compiler_options=options)
 
 
 def _all_blocks(how, args, state, fresh, count, left, tolerance, max_steps, *, work):
-    """Blocks one after another, ``count`` of them, from their start where ``fresh``; ``how`` a step is compiled."""
-    sizes = [x.nbytes for x in jax.tree.leaves((args, state))]
-    if not work.one_kernel or not all(x.size for x in jax.tree.leaves(args)) or sum(sizes) > SLAB * SMALL:
-        how = everything
+    """Blocks one after another, ``count`` of them, from their start where ``fresh``; ``how`` wraps what is compiled apart."""
 
     def one(i, state):
         own, given = _cut((args, state), i, work.chunk)
@@ -211,10 +221,11 @@ def _block(how, work, args, state, fresh, left, tolerance, max_steps):
     begun = jax.lax.cond(fresh, lambda: _cast(how(partial(_begun, work))(coarse), low), lambda: _cast(state, low))
     state = jax.lax.cond(fresh, lambda: _cast(begun, dtype), lambda: state)
     if low != dtype:
-        few = jnp.minimum(begun.num_steps + COARSE_STEPS, max_steps)
+        few = jnp.minimum(begun.num_steps + COARSE_STEPS, max_steps - 1)  # one is left to measure in double precision
         rough = _cast(steps(coarse, begun, jnp.float32(COARSE), few), dtype)
-        rough = rough._replace(residual=jnp.maximum(rough.residual, COARSE))  # rounded, it may be anything, 0 included
         gained = jnp.isfinite(rough.accelerated).all(axis=0) & (rough.residual < state.residual)
+        # rounded, a residual may be anything, 0 included
+        rough = rough._replace(residual=jnp.maximum(rough.residual, jnp.maximum(COARSE, 2 * tolerance)))
         state = _where(gained, rough, state._replace(num_steps=rough.num_steps))  # else float32 was not enough
     return steps(args, state, tolerance, max_steps)
 

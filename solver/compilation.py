@@ -17,7 +17,8 @@ from jax.core import Tracer
 from jax.experimental.xla_metadata import set_xla_metadata
 
 PLAIN = {"xla_cpu_use_fusion_emitters": False}
-# programs of long loops over lanes: sums handed to a library of kernels (YNNPACK) cost half of a float32 step
+# programs of long loops over lanes: sums handed to a library of kernels (YNNPACK) cost half of a float32 step of the
+# challengers' stage, and vectors of 256 bits, XLA's choice, a tenth
 OWN_LOOPS = PLAIN | {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_prefer_vector_width": 512}
 # programs that run for less time than they take to compile; derivatives came out as NaN once at level 0, so not where a
 # NaN would go unnoticed
@@ -83,15 +84,18 @@ def apart(function: Callable[..., Any]) -> Callable[..., Any]:
     return _called(function, inlineable="false")
 
 
-def in_one_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of arrays, loops and all, as one kernel of one thread on a CPU.
+KERNELS = jax.__version_info__[:2] == (0, 10)  # an attribute of XLA's own, which another version may read otherwise
 
-    XLA else starts a kernel an operation, each at the price of some hundred numbers, and shares them out to threads that
-    other calls need. It refuses to compile a kernel with an operation so large that it would share it out (about two
-    floating-point operations for every number, and some thousand numbers): see :func:`first_compiled`. It may abort over
-    one that computes with empty arrays.
+
+def in_one_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of arrays, loops and all, as one kernel of one thread on a CPU; itself under a jax not tried with it.
+
+    XLA else starts a kernel an operation, each at the price of computing some hundred numbers, and shares them out to
+    threads that other calls need. From within a kernel it cannot share out, and fails to compile one with an operation so
+    large that it would ("Symbols not found: __xla_cpu_runtime_ParallelForkJoin"): see :func:`first_compiled`. It aborted
+    over the nested logit's step and over one with empty arrays.
     """
-    return _called(function, inlineable="false", xla_cpu_small_call="true")
+    return _called(function, inlineable="false", xla_cpu_small_call="true") if KERNELS else function
 
 
 def _called(function: Callable[..., Any], **attributes: str) -> Callable[..., Any]:
@@ -108,7 +112,10 @@ def _called(function: Callable[..., Any], **attributes: str) -> Callable[..., An
 
 
 def first_compiled(*programs: Callable[..., Any]) -> Callable[..., Any]:
-    """The first of some jitted programs that XLA compiles for arguments of the shapes given; static ones by name."""
+    """The first of some jitted programs that runs for arguments of the shapes given; static ones are given by keyword.
+
+    A program that once failed is not tried again for these shapes, whatever the reason.
+    """
     refused = set()
 
     def call(*args: Any, **static: Any) -> Any:

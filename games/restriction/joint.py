@@ -296,11 +296,11 @@ def _loads(f: _Firms, i: _Incumbents, member: Array) -> Array:
 
 def _coupling(load: Array, Z: Array) -> Any:
     """(aggregate, columns of Z), a challenger at a time."""
-    return sum(_of_one(load[:, :, j], Z[:, :, j]) for j in range(load.shape[2]))
+    return sum(_coupling_of_one(load[:, :, j], Z[:, :, j]) for j in range(load.shape[2]))
 
 
 @apart
-def _of_one(load: Array, Z: Array) -> Any:
+def _coupling_of_one(load: Array, Z: Array) -> Any:
     return sum(load[:, k, None] * Z[None, k] for k in range(load.shape[1]))
 
 

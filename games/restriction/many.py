@@ -143,6 +143,7 @@ def _in_pieces(function, *args):
 
 @cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Made when it is first called for: what XLA is asked depends on the device."""
     return jax.jit(function, compiler_options=compiler_options(OWN_LOOPS))
 
 

@@ -40,8 +40,8 @@ def lemke_howson(game: NormalForm, label: int | Array = 0, *, max_steps: int = 1
 
 
 MEMORY = 2**17  # numbers that a chunk of games keeps in the cache
-# of small games pivots are one kernel each, twice as fast; it has to be small, or XLA refuses it, and full
-KERNEL_MEMORY, SMALL, FULL = 2**15, 256, 64
+# a small game's pivot is one kernel, twice as fast: in chunks that XLA takes (it refused twice as much), of FULL lanes or more
+KERNEL_MEMORY, SMALL, FULL = 2**14, 256, 64
 
 
 class _Path(NamedTuple):

@@ -33,6 +33,10 @@ def ones(args):
     return jnp.ones((2, args[0].shape[-1]), args[0].dtype)
 
 
+def far(args):
+    return jnp.full((2, args[0].shape[-1]), 1e8, args[0].dtype)
+
+
 def zeros(args):
     return jnp.zeros((2, args[0].shape[-1]), args[0].dtype)
 
@@ -69,7 +73,7 @@ def test_a_second_batch_is_not_compiled():
 
 
 def test_failures_are_flags():
-    """No fixed point (rate 1), no number (NaN), and beyond float32's range: the other lanes do not notice."""
+    """No fixed point (rate 1) and no number (NaN): other lanes do not notice, nor one beyond float32's range."""
     rates, shifts = np.full(LANES, 0.5), np.ones(LANES)
     rates[7], shifts[11], shifts[200] = 1.0, np.nan, 1e60
     found = solve((rates, shifts), function=line, tolerance=1e-9, memory=0, max_steps=150)
@@ -85,6 +89,15 @@ def test_single_precision_alone_is_no_convergence():
     found = fixed_points(drift, ones, (np.full(LANES, 1e-9),), tolerance=1e-12, max_steps=50, memory=0, chunk=16)
     assert not found.converged.any()
     assert_allclose(found.residual, 1e-9, rtol=1e-6)
+
+
+@pytest.mark.parametrize("max_steps", [1, 3, 50])
+def test_a_coarse_tolerance_is_measured_in_double_precision_too(max_steps):
+    """3 more is nothing at 1e8 in float32."""
+    options = {"tolerance": 1e-2, "max_steps": max_steps, "memory": 0, "chunk": 16}
+    found = fixed_points(drift, far, (np.full(LANES, 3.0),), **options)
+    assert not found.converged.any()
+    assert_allclose(found.residual, 3)
 
 
 @pytest.mark.parametrize("count", [1, 5])

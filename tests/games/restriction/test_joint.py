@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import solver.batch
 from games.restriction import RestrictionGame
 from games.restriction.challengers import Stage, _joint_step, _turned, respond, solve_stage, solve_stages
 from games.restriction.demand import market
 from games.restriction.prior import batch, draw_worlds
+from solver.compilation import in_one_kernel
 
 LANES = 64
 KINDS = {
@@ -16,7 +18,14 @@ KINDS = {
     "exit": {"exit": True},
     "no challengers": {"challengers": (), "challenger_bloc": (), "consortium": ()},
     "no consortium": {"consortium": ()},
-}
+    "one of each": {
+        "incumbents": ("i",), "incumbent_bloc": ("US",), "challengers": ("j",), "challenger_bloc": ("CN",), "consortium": (),
+        "cell_region": ("CN",), "cell_segment": ("G",), "mass": 10.0,
+    },
+    "too many for one kernel": {
+        "challengers": tuple("abcdefghij"), "challenger_bloc": ("CN", "TW") * 5, "consortium": ("b", "d"),
+    },
+}  # fmt: skip
 
 
 def lanes(parameters, seed):
@@ -56,6 +65,12 @@ def test_a_step_squares_the_distance_where_no_effort_is_at_a_bound(drawn):
     assert gap.size > 10
     assert np.median(gap) < 1e-6
     assert np.quantile(gap, 0.9) < 1e-5
+
+
+def test_a_step_of_usual_size_is_one_kernel(monkeypatch):
+    """XLA does not refuse it: else stages would take twice as long, and nothing would say so."""
+    monkeypatch.setattr(solver.batch, "_kernels", lambda: solver.batch._blocks(in_one_kernel))
+    assert solve_stages(*lanes(repeated(RestrictionGame()), 1)).converged.all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
