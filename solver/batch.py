@@ -25,9 +25,8 @@ from solver.fixed_point import FixedPoint, _advance, _begin, _running, _State, _
 SLAB = 8  # chunks of one call
 COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
 COARSE_STEPS = 24  # of a block, at most: what float32 cannot settle goes on in double
-SMALL = (
-    600 * 2**10
-)  # bytes of a block's arguments and state: above it XLA refused the restriction game's step as one kernel
+# bytes of a block's arguments and state: above it XLA refused the restriction game's step as one kernel
+SMALL = 600 * 2**10
 LEFT = 1 / 4  # share of a block's lanes that may still run when it stops; stragglers run to their end
 
 
