@@ -74,7 +74,7 @@ def parts_of(script: str) -> list[str]:
 
 
 def readme_tables(results: dict[str, Any]) -> str:
-    """What stands in the README: the machine, every workload that has an aim, what failed, first answers, slopes."""
+    """What stands in the README: the machine, every workload that has an aim, what failed, and a few tables of their own."""
     rows: Rows = [row | {"part": name} for name, part in results["parts"].items() for row in part["rows"]]
     tables = {
         "": [summary(row) for row in rows if row.get("aim")],
@@ -83,6 +83,10 @@ def readme_tables(results: dict[str, Any]) -> str:
         "Time and memory against size, as size^slope over the upper half of the sizes (`benchmarks/scaling.png`):": [
             without_part(row) for row in rows if "slope" in row
         ],
+        "Lanes of a sweep that give way when they have ended, beside one loop that waits for the last:": [
+            without_part(row) for row in rows if "steps wasted by one loop" in row
+        ],
+        "Fast mode beside exact mode:": [without_part(row) for row in rows if "fast against exact" in row],
     }
     told = [f"{title}\n\n{table(some)}".strip() for title, some in tables.items() if some]
     return "\n\n".join([about(results), *told])

@@ -63,7 +63,7 @@ def fixed_points(
     if len(counts) != 1 or 0 in counts:
         raise ValueError(f"args has arrays with {counts} lanes: give every array the same last axis, not empty")
     total = counts.pop()
-    limits = np.asarray(jnp.asarray(tolerance)), np.asarray(max_steps, np.int32)
+    limits = np.asarray(tolerance, jnp.result_type(float)), np.asarray(max_steps, np.int32)
     work = _Work(function, start, memory, accelerate, chunk)
     blank = _blank(work, args)
     blocks = _kernels() if one_kernel and _small(args, blank, chunk) else _blocks(operation_by_operation)
@@ -136,7 +136,7 @@ def _run(
     """Solve some of the waiting lanes: what was found, the lanes still running, and their state."""
     lanes = waiting[at]
     fill = np.resize(np.arange(len(lanes)), SLAB * work.chunk)
-    given = take(take(state, at), fill) if state else blank
+    given = blank if state is None else take(take(state, at), fill)
     count = -(-len(lanes) // work.chunk)
     with jax.default_device(device):
         new = blocks(take(args, lanes[fill]), given, state is None, count, left, *limits, work=work)

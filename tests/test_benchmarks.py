@@ -61,6 +61,8 @@ RESULTS = {
                 {"workload": "faster", "µs each": 0.5, "ratio": 123.4, "aim": "≥ 100"},
                 {"workload": "without an aim", "µs each": 0.5},
                 {"workload": "below", "measured": 1.21, "unit": "×", "aim": "≤ 1.2"},
+                {"workload": "one slow lane", "ratio": 25.31, "aim": "", "steps wasted by one loop": 143.6},
+                {"fast against exact": "mixes", "draws": 200, "median": 0.00295},
             ]
         },
         "sweep phase": {"rows": [{"workload": "phase", "failed": "not done in 900 s"}]},
@@ -77,7 +79,7 @@ def test_the_readme_is_written_from_json_alone(run, tmp_path):
     assert text.endswith("<!-- /benchmarks -->\nafter\n")
     assert "old" not in text
     assert "without an aim" not in text
-    assert all(word in text for word in ("| faster | 0.500 |", "123", "1.21 ×", "not done in 900 s"))
+    assert all(word in text for word in ("| faster | 0.500 |", "123", "1.21 ×", "not done in 900 s", "25.3", "0.00295"))
     run.write_readme(RESULTS, readme)
     assert readme.read_text() == text
 

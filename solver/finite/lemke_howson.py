@@ -40,8 +40,8 @@ def lemke_howson(game: NormalForm, label: int | Array = 0, *, max_steps: int = 1
 
 
 MEMORY = 2**17  # numbers that a chunk of games keeps in the cache
-# a small game's pivot is one kernel, twice as fast, in chunks of FULL games or more; of 1x10 games XLA takes twice this memory
-# and refuses three times as much
+# a small game's pivot is one kernel, in two thirds of the time, in chunks of FULL games or more; of 1x10 games XLA takes twice
+# this memory and refuses three times as much
 KERNEL_MEMORY, SMALL, FULL = 2**14, 256, 64
 
 

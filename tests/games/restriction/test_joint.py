@@ -68,7 +68,7 @@ def test_a_step_squares_the_distance_where_no_effort_is_at_a_bound(drawn):
 
 
 def test_a_step_of_usual_size_is_one_kernel(monkeypatch):
-    """XLA does not refuse it: else stages would take twice as long, and nothing would say so."""
+    """XLA does not refuse it: else stages would take longer, and nothing would say so."""
     monkeypatch.setattr(solver.batch, "_kernels", lambda: solver.batch._blocks(in_one_kernel))
     assert solve_stages(*lanes(repeated(RestrictionGame()), 1)).converged.all()
 
