@@ -27,6 +27,7 @@ COARSE = 1e-4  # where float32 hands over: rounding moves the next steps by less
 COARSE_STEPS = 24  # of a block, at most: what float32 cannot settle goes on in double
 # bytes of a block's arguments and state: above it XLA refused the restriction game's step as one kernel
 SMALL = 600 * 2**10
+STARTED, NEAR, STOPPED = range(3)  # how a block begins: at its start, at an x given, where it stopped
 LEFT = 1 / 4  # share of a block's lanes that may still run when it stops; stragglers run to their end
 
 
@@ -45,6 +46,7 @@ def fixed_points(
     accelerate: Callable[[Any], Any] = everything,
     chunk: int = 128,
     one_kernel: bool = False,
+    near: Any = None,
 ) -> FixedPoint:
     """The fixed points of ``function(x, args)`` reached from ``start(args)``, one a lane.
 
@@ -54,6 +56,7 @@ def fixed_points(
     :param chunk: lanes of a block. A power of two; a block's state and arguments should fit a core's cache.
     :param one_kernel: whether to let XLA compile a step into one kernel (:func:`solver.compilation.in_one_kernel`, which may
         abort the process over a function not tried with it).
+    :param near: where to begin instead, an x of every lane: that of a problem nearby.
     :return: :class:`solver.fixed_point.FixedPoint` with the lanes last in every array. A lane that was not solved is a
         False in ``converged``. The lanes' order has no effect on their results beyond rounding.
     :raises ValueError: if the arrays of ``args`` disagree on the number of lanes.
@@ -67,18 +70,21 @@ def fixed_points(
     work = _Work(function, start, memory, accelerate, chunk)
     blank = _blank(work, args)
     blocks = _kernels() if one_kernel and _small(args, blank, chunk) else _blocks(operation_by_operation)
+    call = _Call(blocks, work, args, limits, blank)
 
-    waiting, state = np.arange(total), None
-    out = jax.tree.map(lambda x: np.empty((*x.shape[:-1], total), x.dtype), _found(blank))
+    waiting, state, mode = np.arange(total), None, STARTED
+    if near is not None:
+        state, mode = _sized(blank, total, np.zeros)._replace(value=jax.tree.map(np.asarray, near)), NEAR
+    out = _sized(_found(blank), total, np.empty)
     devices = jax.local_devices()
     threads = max(cores(), len(devices))
     left = int(LEFT * chunk) if total > threads * chunk else 0
     with ThreadPoolExecutor(threads) as pool:
         while waiting.size:
-            shares = threads if state is None else 4 * threads  # stragglers take more and less long
+            shares = 4 * threads if mode == STOPPED else threads  # stragglers take more and less long
             size = min(SLAB * chunk, -(-waiting.size // (shares * chunk)) * chunk)
             parts = [slice(i, i + size) for i in range(0, waiting.size, size)]
-            run = as_here(partial(_run, blocks, work, args, waiting, state, blank, left, limits))
+            run = as_here(partial(_run, call, waiting, state, mode, left))
             where = [devices[k % len(devices)] for k in range(len(parts))]
             done = list(pool.map(run, parts, where))
             for at, (found, _, _) in zip(parts, done, strict=True):
@@ -86,7 +92,7 @@ def fixed_points(
             waiting = np.concatenate([lanes for _, lanes, _ in done])
             state = jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1), *[s for _, _, s in done])
             farthest = np.argsort(state.residual)[::-1]  # NaN before all
-            waiting, state, left = waiting[farthest], take(state, farthest), 0
+            waiting, state, mode, left = waiting[farthest], take(state, farthest), STOPPED, 0
     value, residual, num_steps = out
     return FixedPoint(value, residual, num_steps, residual <= limits[0])
 
@@ -101,6 +107,16 @@ class _Work(NamedTuple):
     chunk: int
 
 
+class _Call(NamedTuple):
+    """What all parts of a call share."""
+
+    blocks: Callable
+    work: _Work
+    args: Any
+    limits: tuple[np.ndarray, np.ndarray]
+    blank: _State
+
+
 @partial(jax.jit, static_argnums=0)
 def _begun(work: _Work, args: Any) -> _State:
     return _begin(work.start(args), work.memory, work.accelerate, 1)
@@ -109,7 +125,11 @@ def _begun(work: _Work, args: Any) -> _State:
 def _blank(work: _Work, args: Any) -> _State:
     """The state of a call's lanes, to be written over."""
     some = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*x.shape[:-1], SLAB * work.chunk), x.dtype), args)
-    return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), _begun.eval_shape(work, some))
+    return _sized(_begun.eval_shape(work, some), SLAB * work.chunk, np.zeros)
+
+
+def _sized(like: Any, lanes: int, make: Callable) -> Any:
+    return jax.tree.map(lambda x: make((*x.shape[:-1], lanes), x.dtype), like)
 
 
 def _small(args: Any, state: _State, chunk: int) -> bool:
@@ -122,26 +142,17 @@ def _found(state: _State) -> tuple[Any, Any, Any]:
 
 
 def _run(
-    blocks: Callable,
-    work: _Work,
-    args: Any,
-    waiting: np.ndarray,
-    state: Any,
-    blank: _State,
-    left: int,
-    limits: Any,
-    at: slice,
-    device: Any,
+    call: _Call, waiting: np.ndarray, state: Any, mode: int, left: int, at: slice, device: Any
 ) -> tuple[Any, np.ndarray, Any]:
     """Solve some of the waiting lanes: what was found, the lanes still running, and their state."""
-    lanes = waiting[at]
-    fill = np.resize(np.arange(len(lanes)), SLAB * work.chunk)
-    given = blank if state is None else take(take(state, at), fill)
-    count = -(-len(lanes) // work.chunk)
+    lanes, chunk = waiting[at], call.work.chunk
+    fill = np.resize(np.arange(len(lanes)), SLAB * chunk)
+    given = call.blank if mode == STARTED else take(take(state, at), fill)
+    count = -(-len(lanes) // chunk)
     with jax.default_device(device):
-        new = blocks(take(args, lanes[fill]), given, state is None, count, left, *limits, work=work)
+        new = call.blocks(take(call.args, lanes[fill]), given, mode, count, left, *call.limits, work=call.work)
     new = take(jax.tree.map(np.asarray, new), slice(len(lanes)))
-    on = np.flatnonzero(_running(new, *limits))
+    on = np.flatnonzero(_running(new, *call.limits))
     return _found(new), lanes[on], take(new, on)
 
 
@@ -188,17 +199,17 @@ def _blocks(how: Callable) -> Callable:
     return jax.jit(partial(_all_blocks, how), static_argnames="work", compiler_options=options)
 
 
-def _all_blocks(how, args, state, fresh, count, left, tolerance, max_steps, *, work):
-    """Blocks one after another, ``count`` of them, from their start where ``fresh``; ``how`` wraps what is compiled apart."""
+def _all_blocks(how, args, state, mode, count, left, tolerance, max_steps, *, work):
+    """Blocks one after another, ``count`` of them; ``how`` wraps what is compiled apart."""
 
     def one(i, state):
         own, given = _cut((args, state), i, work.chunk)
-        return _paste(state, _block(how, work, own, given, fresh, left, tolerance, max_steps), i, work.chunk)
+        return _paste(state, _block(how, work, own, given, mode, left, tolerance, max_steps), i, work.chunk)
 
     return jax.lax.fori_loop(0, count, one, state)
 
 
-def _block(how, work, args, state, fresh, left, tolerance, max_steps):
+def _block(how, work, args, state, mode, left, tolerance, max_steps):
     """Steps until at most ``left`` lanes are left."""
     dtype = state.residual.dtype
     low = jnp.float32 if dtype == jnp.float64 else dtype
@@ -217,11 +228,15 @@ def _block(how, work, args, state, fresh, left, tolerance, max_steps):
         return jax.lax.while_loop(many, lambda s: step(s, args, tolerance, until), state)
 
     coarse = _cast(args, low)
-    begun = jax.lax.cond(fresh, lambda: _cast(how(partial(_begun, work))(coarse), low), lambda: _cast(state, low))
-    state = jax.lax.cond(fresh, lambda: _cast(begun, dtype), lambda: state)
+    begins = {
+        STARTED: lambda: _cast(how(partial(_begun, work))(coarse), dtype),
+        NEAR: lambda: _begin(state.value, work.memory, work.accelerate, 1),
+        STOPPED: lambda: state,
+    }
+    state = jax.lax.switch(mode, [begins[m] for m in sorted(begins)])
     if low != dtype:
-        few = jnp.minimum(begun.num_steps + COARSE_STEPS, max_steps - 1)  # one is left to measure in double precision
-        rough = _cast(steps(coarse, begun, jnp.float32(COARSE), few), dtype)
+        few = jnp.minimum(state.num_steps + COARSE_STEPS, max_steps - 1)  # one is left to measure in double precision
+        rough = _cast(steps(coarse, _cast(state, low), jnp.float32(COARSE), few), dtype)
         gained = jnp.isfinite(rough.accelerated).all(axis=0) & (rough.residual < state.residual)
         # rounded, a residual may be anything, 0 included
         rough = rough._replace(residual=jnp.maximum(rough.residual, jnp.maximum(COARSE, 2 * tolerance)))

@@ -35,7 +35,7 @@ class Stage(NamedTuple):
 
 
 def opening(p: Parameters, m: Market) -> Stage:
-    """Where every search starts: even mixes, half effort, lowest markups. A stage is a function of its market alone."""
+    """Where every search starts: even mixes, half effort, lowest markups. (At γ ≠ 1: the stage at γ = 1.)"""
     strategies = m.type_at_rest.shape[:2]
     lanes = m.outside.shape[1:]
     logits = jnp.zeros((*strategies, *lanes), m.outside.dtype)
@@ -83,8 +83,11 @@ def solve_stage(
     )
 
 
-def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_STEPS) -> FixedPoint:
-    """A batch of stages, the lanes last in every array (``prior.batch``); as :func:`solve_stage`, without derivatives."""
+def solve_stages(p: Parameters, m: Market, *, near=None, tolerance=1e-8, max_steps=STAGE_STEPS) -> FixedPoint:
+    """A batch of stages, the lanes last in every array (``prior.batch``); as :func:`solve_stage`, without derivatives.
+
+    ``near``: stages to begin at, where markets hardly differ from theirs.
+    """
     limits = tolerance, max_steps
     if p.demand == "logit":
         found = fixed_points(
@@ -95,6 +98,7 @@ def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_ST
             max_steps=min(max_steps, JOINT_STEPS),
             memory=0,
             one_kernel=True,
+            near=None if near is None else _turned(near),
         )
         found = found._replace(value=_turned(found.value))
     else:
@@ -106,6 +110,7 @@ def solve_stages(p: Parameters, m: Market, *, tolerance=1e-8, max_steps=STAGE_ST
             max_steps=max_steps,
             memory=2,
             accelerate=SYSTEMS[p.demand].accelerated,
+            near=near,
         )
     found = _solved_again(found, np.flatnonzero(~found.converged), p, m, None, limits)
     if p.effort_optimum == "global":
@@ -167,7 +172,9 @@ def _solve_from(p: Parameters, m: Market, start: Stage, tolerance, max_steps) ->
     return solve_stage(p, m, start=start, tolerance=tolerance, max_steps=max_steps, lanes=1)
 
 
-def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4) -> FixedPoint:
+def solve_held(
+    p: Parameters, m: Market, mix: Array, *, start=None, tolerance=1e-8, max_steps=STAGE_STEPS, memory=4
+) -> FixedPoint:
     """Effort and prices at given mixes; with 0/1 mixes, those of a realised market."""
 
     def held(stage: Stage, args) -> Stage:
@@ -178,7 +185,7 @@ def solve_held(p: Parameters, m: Market, mix: Array, *, tolerance=1e-8, max_step
 
     return fixed_point(
         held,
-        opening(p, m),
+        opening(p, m) if start is None else start,
         (p, m, mix),
         tolerance=tolerance,
         max_steps=max_steps,

@@ -7,7 +7,8 @@ r"""From a profile of restrictions to the whole outcome: the stage, the frontier
 
 k runs over what copies: sovereign, applied and the fringe. In plain logit the first bracket is μ_i - 1; nests change nothing
 else, since a faster frontier moves all products of the US stack alike, and all of the open base. Of several roots γ, the
-one nearest to 1 on the side to which the right side points there.
+one nearest to 1 on the side to which the right side points there. The stage is solved from its opening at γ = 1 and at
+other speeds from there, so that it is a function of r and γ, whatever the steps of the search.
 """
 
 import itertools
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.restriction.challengers import STAGE_STEPS, Stage, solve_held, solve_stage
+from games.restriction.challengers import STAGE_STEPS, Stage, opening, solve_held, solve_stage
 from games.restriction.demand import APPLIED, CLIENT, SOVEREIGN, Market, market
 from games.restriction.effort import effort_deviation
 from games.restriction.nests import SYSTEMS
@@ -27,7 +28,7 @@ from games.restriction.parameters import Parameters
 from games.restriction.strategies import accounts, client_fee
 from solver.fixed_point import FixedPoint, fixed_point
 
-ROOT_STEPS = 30  # of 16,384 profiles of the prior's worlds none settled later
+ROOT_STEPS = 24  # of 32,768 profiles of the prior's worlds none settled later
 
 
 class Play(NamedTuple):
@@ -98,6 +99,7 @@ def _books(p: Parameters, m: Market, stage: Stage, mix: Array) -> _Books:
 
 
 class _Stagewise(NamedTuple):
+    stage: Stage  # (exact: of every profile of strategies in front) where the stage at another speed begins
     mix: Array
     payoff: Array
     fee: Array
@@ -108,8 +110,8 @@ class _Stagewise(NamedTuple):
 
 
 @jax.jit  # traced once, however often a program plays
-def _fast(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
-    return expected(p, m, solve_stage(p, m) if mix is None else solve_held(p, m, mix), mix)
+def _fast(p: Parameters, m: Market, mix: Array | None, near: Stage | None = None) -> _Stagewise:
+    return expected(p, m, solve_stage(p, m, start=near) if mix is None else solve_held(p, m, mix, start=near), mix)
 
 
 def expected(p: Parameters, m: Market, solved: FixedPoint, mix: Array | None = None) -> _Stagewise:
@@ -118,22 +120,22 @@ def expected(p: Parameters, m: Market, solved: FixedPoint, mix: Array | None = N
     mix = stage.mix if mix is None else mix
     a = accounts(p, m, mix, stage.effort, stage.prices)
     books = _books(p, m, stage, mix)
-    return _Stagewise(mix, a.payoff, a.fee, books, solved.converged, solved.residual, solved.num_steps)
+    return _Stagewise(stage, mix, a.payoff, a.fee, books, solved.converged, solved.residual, solved.num_steps)
 
 
-def _exact(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
+def _exact(p: Parameters, m: Market, mix: Array | None, near: Stage | None = None) -> _Stagewise:
     """Prices and effort in every profile of strategies, then the mixes that are best replies to each other."""
     num, kinds = m.type_at_rest.shape[:2]
     profiles = np.array(list(itertools.product(range(kinds), repeat=num)), dtype=int).reshape(-1, num)
     onehot = jnp.asarray(np.eye(kinds)[profiles])  # (profile, challenger, strategy)
 
-    def realised(chosen):
-        solved = solve_held(p, m, chosen)
+    def realised(chosen, near):
+        solved = solve_held(p, m, chosen, start=near)
         a = accounts(p, m, chosen, solved.value.effort, solved.value.prices)
         gross = a.payoff.at[:, CLIENT].add(a.fee)
         return (gross * chosen).sum(axis=1), _books(p, m, solved.value, chosen), solved
 
-    gross, books, solved = jax.vmap(realised)(onehot)
+    gross, books, solved = jax.vmap(realised)(onehot, near)
 
     def conditional(mix):
         """E[π_j(a)] over the others' strategies, before the fee, and the probability of every profile."""
@@ -170,9 +172,8 @@ def _exact(p: Parameters, m: Market, mix: Array | None) -> _Stagewise:
     by_action = others[:, :, None] * onehot
     markup = (by_action[..., None] * books.challenger_markup).sum(axis=0)
     averaged = jax.tree.map(mean, books)._replace(challenger_markup=markup, **given_s)
-    return _Stagewise(
-        mix, payoff, fee, averaged, fine & solved.converged.all(), solved.residual.max(), steps + solved.num_steps.max()
-    )
+    converged, num_steps = fine & solved.converged.all(), steps + solved.num_steps.max()
+    return _Stagewise(solved.value, mix, payoff, fee, averaged, converged, solved.residual.max(), num_steps)
 
 
 def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
@@ -182,11 +183,11 @@ def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
     return outcome(p, restriction, m, stage, gamma, base, settled)
 
 
-def _at_speed(args, gamma: Array, solver):
-    """The gap of γ, right side minus left, and the market and the stage there."""
+def _at_speed(args, gamma: Array, near: Stage | None, solver):
+    """The gap of γ, right side minus left, and the market and the stage there, found from one nearby (or the opening)."""
     p, restriction, base, mix = args
     m = market(p, restriction, gamma)
-    stage = solver(p, m, mix)
+    stage = solver(p, m, mix, near)
     return p.appropriability * (stage.books.return_ / base - 1) + 1 - gamma, (m, stage)
 
 
@@ -234,19 +235,23 @@ def _speed(args, *, solver):
     """The root γ of 1 + ε_γ (MR(r)/MR(0) - 1) next to 1, whether it was met, and the play there; one trace of it."""
 
     def running(s):
-        _, gap, _, last_gap, steps, _ = s
+        _, gap, _, last_gap, steps, _, _ = s
         return (steps == 0) | (speed_unsettled(gap, last_gap) & (steps < ROOT_STEPS))
 
     def step(s):
-        gamma, gap, last, last_gap, steps, _ = s
+        gamma, gap, last, last_gap, steps, near, _ = s
         new = next_speed(gamma, gap, last, last_gap, steps)
-        new_gap, play = _at_speed(args, new, solver)
-        return new, new_gap, gamma, gap, steps + 1, play
+        new_gap, play = _at_speed(args, new, near, solver)
+        at_one = (steps == 0) & play[1].converged
+        near = jax.tree.map(lambda x, y: jnp.where(at_one, x, y), play[1].stage, near)
+        return new, new_gap, gamma, gap, steps + 1, near, play
 
     one = jnp.ones_like(args[0].appropriability)
-    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(lambda: _at_speed(args, one, solver)[1]))
+    shapes = jax.eval_shape(lambda: _at_speed(args, one, None, solver)[1])
+    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    first = jax.tree.map(lambda x, y: jnp.broadcast_to(x, y.shape), opening(args[0], shapes[0]), shapes[1].stage)
     unknown = jnp.full_like(one, jnp.inf)
-    start = (one, unknown, one, unknown, jnp.zeros((), jnp.int32), empty)
+    start = (one, unknown, one, unknown, jnp.zeros((), jnp.int32), first, empty)
     final = jax.lax.while_loop(running, step, start)
     return final[0], speed_met(final[1]), final[-1]
 
@@ -259,7 +264,7 @@ def _speed_moves(primals, tangents, *, solver):
     moving, held = eqx.partition(args, jax.tree.map(lambda _, t: t is not None, args, d_args))
 
     def at(moving, gamma):
-        gap, there = _at_speed(eqx.combine(moving, held), gamma, solver)
+        gap, there = _at_speed(eqx.combine(moving, held), gamma, play[1].stage, solver)
         return gap, eqx.filter(there, eqx.is_inexact_array)
 
     _, push = jax.linearize(at, moving, gamma)  # the stage is solved and linearised once for both

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from games.restriction.challengers import Stage
 from games.restriction.incumbents import RestrictionGame
-from games.restriction.multiplicity import OUTCOMES, solved_stages, with_variables
+from games.restriction.multiplicity import OUTCOMES, Found, solved_stages, stage_at_one, with_variables
 from games.restriction.outcomes import checked_restriction, label
 
 if TYPE_CHECKING:
@@ -38,24 +39,29 @@ def frontier_speeds(game: RestrictionGame, restriction: Any) -> "xarray.Dataset"
     """
     r = jnp.stack(checked_restriction(game, restriction))
     speeds = np.linspace(0, FASTEST, SCAN + 1)[1:]
-    gap = _gaps(game, r, speeds)
-    narrowed = [_narrowed(game, r, *map(float, speeds[k : k + 2])) for k in _changes(gap)]
+    at_one = stage_at_one(game, r)
+    gap = np.asarray(_solved(game, r, speeds, at_one).gap)
+    narrowed = [_narrowed(game, r, at_one, *map(float, speeds[k : k + 2])) for k in _changes(gap)]
     roots = np.array([root for root, at_root in narrowed if at_root <= ROOT])
-    found = jax.tree.map(np.asarray, solved_stages(game, r, jnp.asarray(np.resize([*roots, 1.0], SCAN)), None))
+    found = _solved(game, r, np.resize([*roots, 1.0], SCAN), at_one)
     names = ("frontier_speed", *OUTCOMES)
     over = ("root", np.arange(len(roots)), {"long_name": "root, slowest frontier first"})
     ds = label(game, {name: getattr(found, name)[: len(roots)] for name in names}, {"root": over})
-    at_one = float(found.gap[len(roots)])
     extras = {
-        "meant": ((), _meant(roots, at_one), "root next to 1 on the side the right side points to; -1: none"),
+        "meant": (
+            (),
+            _meant(roots, float(found.gap[len(roots)])),
+            "root next to 1 on the side the right side points to; -1: none",
+        ),
         "num_jumps": ((), len(narrowed) - len(roots), "changes of sign without a root, where the stage jumps"),
         "open_above": ((), bool(gap[-1] > 0), f"whether the right side exceeds γ at {FASTEST:g}"),
     }
     return with_variables(ds, extras).assign_attrs(complete=f"no: a scan of {SCAN} speeds")
 
 
-def _gaps(game: RestrictionGame, r: Array, speeds: np.ndarray) -> np.ndarray:
-    return np.asarray(solved_stages(game, r, jnp.asarray(speeds), None).gap)
+def _solved(game: RestrictionGame, r: Array, speeds: np.ndarray, at_one: Stage) -> Found:
+    starts = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(speeds), *x.shape)), at_one)
+    return jax.tree.map(np.asarray, solved_stages(game, r, jnp.asarray(speeds), starts))
 
 
 def _changes(gap: np.ndarray) -> np.ndarray:
@@ -63,12 +69,12 @@ def _changes(gap: np.ndarray) -> np.ndarray:
     return np.flatnonzero((gap[:-1] > 0) != (gap[1:] > 0))
 
 
-def _narrowed(game: RestrictionGame, r: Array, low: float, high: float) -> tuple[float, float]:
+def _narrowed(game: RestrictionGame, r: Array, at_one: Stage, low: float, high: float) -> tuple[float, float]:
     """The first change of sign between two speeds, and the gap there."""
     below = above = np.inf
     while high - low > 1e-8:
         speeds = np.linspace(low, high, SCAN)
-        gap = _gaps(game, r, speeds)
+        gap = np.asarray(_solved(game, r, speeds, at_one).gap)
         k = int(_changes(gap)[0])
         low, high, below, above = (float(x) for x in (*speeds[k : k + 2], *gap[k : k + 2]))
     share = below / (below - above)

@@ -75,6 +75,7 @@ def _played(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> tuple:
     if moving.size:
         gap[moving] = _gap(*take((p, m, solved, base, gamma), moving))
     last, last_gap = gamma.copy(), np.full_like(gap, np.inf)
+    first = jax.tree.map(np.copy, solved.value) if moving.size else None
     for steps in range(1, ROOT_STEPS):
         at = np.flatnonzero(speed_unsettled(gap, last_gap))
         if not at.size:
@@ -82,15 +83,15 @@ def _played(p: Parameters, restriction: np.ndarray, base: np.ndarray) -> tuple:
         new = np.asarray(next_speed(gamma[at], gap[at], last[at], last_gap[at], steps))
         last[at], last_gap[at], gamma[at] = gamma[at], gap[at], new
         own = take(p, at)
-        part = _stages(own, restriction[..., at], new)
+        part = _stages(own, restriction[..., at], new, take(first, at))
         gap[at] = _gap(own, *part, base[at], new)
         _put(found, at, part)
     return m, solved, gamma, base, speed_met(gap)
 
 
-def _stages(p: Parameters, restriction: np.ndarray, gamma: np.ndarray) -> tuple[Market, FixedPoint]:
+def _stages(p: Parameters, restriction: np.ndarray, gamma: np.ndarray, near: Any = None) -> tuple[Market, FixedPoint]:
     m = _in_pieces(market, p, restriction, gamma)
-    return m, solve_stages(p, m)
+    return m, solve_stages(p, m, near=near)
 
 
 def _gap(p: Parameters, m: Market, solved: FixedPoint, base: np.ndarray, gamma: np.ndarray) -> np.ndarray:

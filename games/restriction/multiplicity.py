@@ -16,7 +16,7 @@ from jax import Array
 
 from games.restriction.challengers import Stage, opening, respond, solve_stage
 from games.restriction.demand import market
-from games.restriction.frontier import Play, _exact, expected, outcome
+from games.restriction.frontier import Play, _exact, _fast, outcome
 from games.restriction.incumbents import RestrictionGame
 from games.restriction.outcomes import _measures, checked_restriction, label, welfare_accounts
 from games.restriction.parameters import Parameters
@@ -54,8 +54,8 @@ class Found(NamedTuple):
 def stage_equilibria(game: RestrictionGame, restriction: Any, *, starts: int = CORNERS) -> "xarray.Dataset":
     r"""All equilibria of the challengers' stage that a search from many starts finds, at the ordinary solve's γ.
 
-    The starts: the opening of every solve; and the profiles in which each challenger is sure of one strategy, with the
-    even mixes, each at no and at full effort, at the lowest markups and at three times these. The *logit path* follows
+    The starts: the stage at γ = 1, as in every solve; and the profiles in which each challenger is sure of one strategy,
+    with the even mixes, each at no and at full effort, at the lowest markups and at three times these. The *logit path* follows
     the equilibrium from a σ so large that it is unique down to its value, each solution the next one's start.
 
     :param restriction: a number, one per incumbent, or (incumbent, channel).
@@ -79,7 +79,7 @@ def stage_equilibria(game: RestrictionGame, restriction: Any, *, starts: int = C
     profile = checked_restriction(game, restriction)
     r, gamma = jnp.stack(profile), jnp.asarray(_measures(game, profile)["frontier_speed"])
     first, along, path_step = _logit_path(game.parameters, r, gamma)
-    rows = _starts(game.parameters, int(starts), first, along)
+    rows = _starts(game.parameters, int(starts), stage_at_one(game, r), first, along)
     found = jax.tree.map(np.asarray, solved_stages(game, r, jnp.full(len(rows.effort), gamma), rows))
     groups, group_of = _merged(found)
     chosen = np.array([group[0] for group in groups], int)
@@ -121,20 +121,28 @@ def stage_equilibria(game: RestrictionGame, restriction: Any, *, starts: int = C
 
 
 @eqx.filter_jit
-def solved_stages(game: RestrictionGame, r: Array, speeds: Array, starts: Stage | None) -> Found:
-    """The stage at every speed of the frontier, each from its own start (None: the opening)."""
+def stage_at_one(game: RestrictionGame, r: Array) -> Stage:
+    """The stage at γ = 1, where the ordinary solve begins at every other speed."""
+    return _solver(game)(game.parameters, market(game.parameters, r, jnp.ones(())), None).stage
+
+
+def _solver(game: RestrictionGame):
+    return _fast if game.mode == "fast" else _exact
+
+
+@eqx.filter_jit
+def solved_stages(game: RestrictionGame, r: Array, speeds: Array, starts: Stage) -> Found:
+    """The stage at every speed of the frontier, each from its own start."""
     p = game.parameters
     first = opening(p, market(p, r, jnp.ones(())))
-    begin = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(speeds) + 1, *x.shape)), first)
-    if starts is not None:
-        begin = jax.tree.map(lambda x, y: x.at[1:].set(y), begin, starts)
     # one more row in front, for MR(0)
+    begin = jax.tree.map(lambda x, s: jnp.concatenate([jnp.broadcast_to(x, (1, *s.shape[1:])), s]), first, starts)
     where = jnp.broadcast_to(r, (len(speeds) + 1, *r.shape)).at[0].set(0)
     speeds = jnp.concatenate([jnp.ones(1), speeds])
 
     def solved(r, gamma, start):
         m = market(p, r, gamma)
-        return m, expected(p, m, solve_stage(p, m, start=start)) if game.mode == "fast" else _exact(p, m, None)
+        return m, _solver(game)(p, m, None, start)
 
     markets, stages = jax.vmap(solved)(where, speeds, begin)
     base = stages.books.return_[0]
@@ -179,11 +187,11 @@ def _logit_path(p: Parameters, r: Array, gamma: Array) -> tuple[Stage, Stage, Ar
     return first, along, steps[1:].max()  # the first step is from the opening to the path
 
 
-def _starts(p: Parameters, most: int, first: Stage, along: Stage) -> Stage:
-    """The opening, every start, and last the end of the logit path, one row each."""
-    first, along = jax.tree.map(np.asarray, (first, along))
+def _starts(p: Parameters, most: int, at_one: Stage, first: Stage, along: Stage) -> Stage:
+    """The stage at γ = 1, every start with the opening's prices, and last the end of the logit path, one row each."""
+    at_one, first, along = jax.tree.map(np.asarray, (at_one, first, along))
     profiles = _sure_profiles(len(p.challengers), len(p.strategies), most)
-    rows = [first]
+    rows = [at_one]
     for effort, markup, sure in itertools.product((0.0, float(p.effort_bound)), MARKUPS, profiles):
         prices = jax.tree.map(lambda x, by=markup: by * x, first.prices)
         rows.append(Stage(SURE * sure, jnp.full_like(first.effort, effort), prices))

@@ -37,6 +37,11 @@ def far(args):
     return jnp.full((2, args[0].shape[-1]), 1e8, args[0].dtype)
 
 
+def split(x, args):
+    """Three roots of tanh(2x) = x: 0, which steps leave, and one on either side."""
+    return jnp.tanh(args[0] * x)
+
+
 def zeros(args):
     return jnp.zeros((2, args[0].shape[-1]), args[0].dtype)
 
@@ -82,6 +87,20 @@ def test_failures_are_flags():
     assert_allclose(found.value[:, 200], 2e60, rtol=1e-14)
     fine = found.converged & (shifts == 1)
     assert_allclose(found.value[:, fine], 2.0, atol=1e-8)
+
+
+def test_near_another_problems_end():
+    """From near an end it takes few steps, and each lane to the end on its side, in blocks and as stragglers."""
+    rates, side = np.linspace(1.2, 3, LANES), np.where(np.arange(LANES) % 3, 1.0, -1.0)
+    options = {"function": split, "tolerance": 1e-10, "memory": 0, "max_steps": 200}
+    first = solve((rates,), near=np.stack([side, -side]), **options)
+    assert first.converged.all()
+    assert_array_equal(np.sign(first.value), np.stack([side, -side]))
+    assert_allclose(first.value, np.tanh(rates * first.value), atol=1e-9)
+    again = solve((rates,), near=first.value, **options)
+    assert again.num_steps.sum() < first.num_steps.sum() / 2
+    assert_allclose(again.value, first.value, atol=1e-8)
+    assert_array_equal(solve((rates,), **options).value, 0)
 
 
 def test_single_precision_alone_is_no_convergence():

@@ -1,11 +1,17 @@
 """Several equilibria of the stage and several speeds of the frontier: each holds by independent code, none is lost."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import lambertw
 
 from games.restriction import RestrictionGame, diagnose_stage, frontier_speeds, outcomes, stage_equilibria
-from games.restriction.multiplicity import _sure_profiles
+from games.restriction.challengers import opening, solve_stage
+from games.restriction.demand import market
+from games.restriction.frontier import fast_play
+from games.restriction.many import Worlds
+from games.restriction.multiplicity import _sure_profiles, stage_at_one
 from games.restriction.prior import draw_worlds, world
 from tests import direct
 
@@ -197,6 +203,27 @@ def test_roots_of_the_frontier(draw, num):
     meant = ds.isel(root=int(ds.meant))
     for name in ("frontier_speed", "mix", "effort", "incumbent_payoff", "welfare"):
         np.testing.assert_allclose(meant[name], solved[name], rtol=1e-5, atol=1e-6)
+
+
+TORN = draw_worlds(256, seed=0)  # of 256 at random r, five have another stage from the opening
+
+
+@pytest.mark.parametrize("draw", [182, 203])
+def test_a_stage_at_another_speed_is_found_from_that_at_one(draw):
+    """Whose research is best at its bound before the frontier moves keeps it; batches may reach a third one, but not here."""
+    game = RestrictionGame(**world(TORN, draw))
+    p, r = game.parameters, jnp.asarray(np.random.default_rng(5).random((256, 3, 1))[draw])
+    play, stage = fast_play(p, r), jax.jit(lambda gamma, start: solve_stage(p, market(p, r, gamma), start=start).value)
+    assert bool(play.converged)
+    near = stage(play.gamma, stage_at_one(game, r))
+    np.testing.assert_allclose(play.effort, near.effort, atol=1e-6)
+    np.testing.assert_allclose(play.mix, near.mix, atol=1e-6)
+    opened = stage(play.gamma, opening(p, market(p, r, play.gamma)))
+    assert np.abs(opened.effort - near.effort).max() > 0.1
+    stack = jax.tree.map(lambda x: np.asarray(x)[None], game)
+    payoffs = play.incumbent_payoff + p.cooperation * (play.incumbent_payoff.sum() - play.incumbent_payoff)
+    np.testing.assert_allclose(Worlds(stack)(np.zeros(1, int), np.asarray(r)[None])[0], payoffs, rtol=1e-6)
+    assert frontier_speeds(game, r).frontier_speed.values == pytest.approx([float(play.gamma)], abs=1e-6)
 
 
 def test_frontier_that_does_not_respond():
