@@ -112,7 +112,7 @@ def solve_stages(p: Parameters, m: Market, *, near=None, tolerance=1e-8, max_ste
             accelerate=SYSTEMS[p.demand].accelerated,
             near=near,
         )
-    found = _solved_again(found, np.flatnonzero(~found.converged), p, m, None, limits)
+    found = _solved_again(found, np.flatnonzero(~found.converged), p, m, near, limits)
     if p.effort_optimum == "global":
         start, leave = _moved_on(p, m, found.value)
         found = _solved_again(found, np.flatnonzero(np.asarray(leave) & found.converged), p, m, start, limits)
