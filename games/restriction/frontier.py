@@ -178,13 +178,20 @@ def _exact(p: Parameters, m: Market, mix: Array | None, near: Stage | None = Non
 
 def _play(p: Parameters, restriction: Array, solver, mix: Array | None) -> Play:
     rest = market(p, jnp.zeros_like(restriction), jnp.ones(()))
-    base = solver(p, rest, None).books.return_
-    gamma, settled, (m, stage) = _speed((p, restriction, base, mix), solver=solver)
+    first = _first(p, rest, solver)
+    base = solver(p, rest, None, first).books.return_
+    gamma, settled, (m, stage) = _speed((p, restriction, base, mix), first, solver=solver)
     return outcome(p, restriction, m, stage, gamma, base, settled)
 
 
-def _at_speed(args, gamma: Array, near: Stage | None, solver):
-    """The gap of γ, right side minus left, and the market and the stage there, found from one nearby (or the opening)."""
+def _first(p: Parameters, m: Market, solver) -> Stage:
+    """The opening, which no market changes, in exact mode for every profile of strategies."""
+    stage, (num, kinds) = opening(p, m), m.type_at_rest.shape[:2]
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (kinds**num, *x.shape)), stage) if solver is _exact else stage
+
+
+def _at_speed(args, gamma: Array, near: Stage, solver):
+    """The gap of γ, right side minus left, and the market and the stage there, found from one nearby."""
     p, restriction, base, mix = args
     m = market(p, restriction, gamma)
     stage = solver(p, m, mix, near)
@@ -231,7 +238,7 @@ def outcome(p: Parameters, restriction: Array, m: Market, stage: _Stagewise, gam
 
 
 @eqx.filter_custom_jvp
-def _speed(args, *, solver):
+def _speed(args, first: Stage, *, solver):
     """The root γ of 1 + ε_γ (MR(r)/MR(0) - 1) next to 1, whether it was met, and the play there; one trace of it."""
 
     def running(s):
@@ -247,9 +254,8 @@ def _speed(args, *, solver):
         return new, new_gap, gamma, gap, steps + 1, near, play
 
     one = jnp.ones_like(args[0].appropriability)
-    shapes = jax.eval_shape(lambda: _at_speed(args, one, None, solver)[1])
+    shapes = jax.eval_shape(lambda: _at_speed(args, one, first, solver)[1])
     empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    first = jax.tree.map(lambda x, y: jnp.broadcast_to(x, y.shape), opening(args[0], shapes[0]), shapes[1].stage)
     unknown = jnp.full_like(one, jnp.inf)
     start = (one, unknown, one, unknown, jnp.zeros((), jnp.int32), first, empty)
     final = jax.lax.while_loop(running, step, start)
@@ -259,8 +265,8 @@ def _speed(args, *, solver):
 @_speed.def_jvp
 def _speed_moves(primals, tangents, *, solver):
     """dγ = ∂gap/∂θ dθ / -(∂gap/∂γ): the steps of the search say nothing of it where they are few, as at r = 0."""
-    (args,), (d_args,) = primals, tangents
-    gamma, settled, play = _speed(args, solver=solver)
+    (args, first), (d_args, _) = primals, tangents
+    gamma, settled, play = _speed(args, first, solver=solver)
     moving, held = eqx.partition(args, jax.tree.map(lambda _, t: t is not None, args, d_args))
 
     def at(moving, gamma):
