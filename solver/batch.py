@@ -56,7 +56,7 @@ def fixed_points(
     :param chunk: lanes of a block. A power of two; a block's state and arguments should fit a core's cache.
     :param one_kernel: whether to let XLA compile a step into one kernel (:func:`solver.compilation.in_one_kernel`, which may
         abort the process over a function not tried with it).
-    :param near: where to begin instead, an x of every lane: that of a problem nearby.
+    :param near: an x of every lane to begin at instead of ``start``'s, say the fixed point of a similar problem.
     :return: :class:`solver.fixed_point.FixedPoint` with the lanes last in every array. A lane that was not solved is a
         False in ``converged``. The lanes' order has no effect on their results beyond rounding.
     :raises ValueError: if the arrays of ``args`` disagree on the number of lanes.
@@ -228,12 +228,14 @@ def _block(how, work, args, state, mode, left, tolerance, max_steps):
         return jax.lax.while_loop(many, lambda s: step(s, args, tolerance, until), state)
 
     coarse = _cast(args, low)
-    begins = {
-        STARTED: lambda: _cast(how(partial(_begun, work))(coarse), dtype),
-        NEAR: lambda: _begin(state.value, work.memory, work.accelerate, 1),
-        STOPPED: lambda: state,
-    }
-    state = jax.lax.switch(mode, [begins[m] for m in sorted(begins)])
+    state = jax.lax.switch(
+        mode,  # STARTED, NEAR or STOPPED
+        [
+            lambda: _cast(how(partial(_begun, work))(coarse), dtype),
+            lambda: _begin(state.value, work.memory, work.accelerate, 1),
+            lambda: state,
+        ],
+    )
     if low != dtype:
         few = jnp.minimum(state.num_steps + COARSE_STEPS, max_steps - 1)  # one is left to measure in double precision
         rough = _cast(steps(coarse, _cast(state, low), jnp.float32(COARSE), few), dtype)

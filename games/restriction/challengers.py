@@ -35,7 +35,7 @@ class Stage(NamedTuple):
 
 
 def opening(p: Parameters, m: Market) -> Stage:
-    """Where every search starts: even mixes, half effort, lowest markups. (At γ ≠ 1: the stage at γ = 1.)"""
+    """Where every search starts: even mixes, half effort, lowest markups. Those at γ ≠ 1 start at the stage of γ = 1."""
     strategies = m.type_at_rest.shape[:2]
     lanes = m.outside.shape[1:]
     logits = jnp.zeros((*strategies, *lanes), m.outside.dtype)
@@ -86,7 +86,7 @@ def solve_stage(
 def solve_stages(p: Parameters, m: Market, *, near=None, tolerance=1e-8, max_steps=STAGE_STEPS) -> FixedPoint:
     """A batch of stages, the lanes last in every array (``prior.batch``); as :func:`solve_stage`, without derivatives.
 
-    ``near``: stages to begin at, where markets hardly differ from theirs.
+    ``near``: the stages to start at, those of similar markets; default: the opening.
     """
     limits = tolerance, max_steps
     if p.demand == "logit":

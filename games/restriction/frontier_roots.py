@@ -5,6 +5,8 @@ r"""Several speeds of the frontier: a frontier may stall because nobody expects 
 may have several roots γ. They are searched on a scan: two roots between neighbouring speeds go unseen.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,7 +16,7 @@ from jax import Array
 
 from games.restriction.challengers import Stage
 from games.restriction.incumbents import RestrictionGame
-from games.restriction.multiplicity import OUTCOMES, Found, solved_stages, stage_at_one, with_variables
+from games.restriction.multiplicity import OUTCOMES, solved_stages, stage_at_one, with_variables
 from games.restriction.outcomes import checked_restriction, label
 
 if TYPE_CHECKING:
@@ -39,27 +41,25 @@ def frontier_speeds(game: RestrictionGame, restriction: Any) -> "xarray.Dataset"
     """
     r = jnp.stack(checked_restriction(game, restriction))
     speeds = np.linspace(0, FASTEST, SCAN + 1)[1:]
-    at_one = stage_at_one(game, r)
-    gap = np.asarray(_solved(game, r, speeds, at_one).gap)
-    narrowed = [_narrowed(game, r, at_one, *map(float, speeds[k : k + 2])) for k in _changes(gap)]
+    solved = partial(_solved, game, r, stage_at_one(game, r))
+    gap = solved(speeds).gap
+    narrowed = [_narrowed(solved, *map(float, speeds[k : k + 2])) for k in _changes(gap)]
     roots = np.array([root for root, at_root in narrowed if at_root <= ROOT])
-    found = _solved(game, r, np.resize([*roots, 1.0], SCAN), at_one)
+    found = solved(np.resize([*roots, 1.0], SCAN))
     names = ("frontier_speed", *OUTCOMES)
     over = ("root", np.arange(len(roots)), {"long_name": "root, slowest frontier first"})
     ds = label(game, {name: getattr(found, name)[: len(roots)] for name in names}, {"root": over})
+    at_one = float(found.gap[len(roots)])
     extras = {
-        "meant": (
-            (),
-            _meant(roots, float(found.gap[len(roots)])),
-            "root next to 1 on the side the right side points to; -1: none",
-        ),
+        "meant": ((), _meant(roots, at_one), "root next to 1 on the side the right side points to; -1: none"),
         "num_jumps": ((), len(narrowed) - len(roots), "changes of sign without a root, where the stage jumps"),
         "open_above": ((), bool(gap[-1] > 0), f"whether the right side exceeds γ at {FASTEST:g}"),
     }
     return with_variables(ds, extras).assign_attrs(complete=f"no: a scan of {SCAN} speeds")
 
 
-def _solved(game: RestrictionGame, r: Array, speeds: np.ndarray, at_one: Stage) -> Found:
+def _solved(game: RestrictionGame, r: Array, at_one: Stage, speeds: np.ndarray) -> Any:
+    """What stands at every speed, as NumPy arrays."""
     starts = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(speeds), *x.shape)), at_one)
     return jax.tree.map(np.asarray, solved_stages(game, r, jnp.asarray(speeds), starts))
 
@@ -69,12 +69,12 @@ def _changes(gap: np.ndarray) -> np.ndarray:
     return np.flatnonzero((gap[:-1] > 0) != (gap[1:] > 0))
 
 
-def _narrowed(game: RestrictionGame, r: Array, at_one: Stage, low: float, high: float) -> tuple[float, float]:
+def _narrowed(solved: Callable[[np.ndarray], Any], low: float, high: float) -> tuple[float, float]:
     """The first change of sign between two speeds, and the gap there."""
     below = above = np.inf
     while high - low > 1e-8:
         speeds = np.linspace(low, high, SCAN)
-        gap = np.asarray(_solved(game, r, speeds, at_one).gap)
+        gap = solved(speeds).gap
         k = int(_changes(gap)[0])
         low, high, below, above = (float(x) for x in (*speeds[k : k + 2], *gap[k : k + 2]))
     share = below / (below - above)

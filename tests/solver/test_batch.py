@@ -38,7 +38,7 @@ def far(args):
 
 
 def split(x, args):
-    """Three roots of tanh(2x) = x: 0, which steps leave, and one on either side."""
+    """x = tanh(rate x) has three roots if rate > 1: 0, which steps leave, and one on either side."""
     return jnp.tanh(args[0] * x)
 
 

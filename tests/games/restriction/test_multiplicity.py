@@ -205,7 +205,7 @@ def test_roots_of_the_frontier(draw, num):
         np.testing.assert_allclose(meant[name], solved[name], rtol=1e-5, atol=1e-6)
 
 
-TORN = draw_worlds(256, seed=0)  # of 256 at random r, five have another stage from the opening
+TORN = draw_worlds(256, seed=0)  # of 256 at random r, four have another stage from the opening
 
 
 @pytest.mark.parametrize("draw", [182, 203])
